@@ -1,0 +1,163 @@
+"""Creating, changing and deleting resources, with kubectl's words."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from outgate.cli import files
+from outgate.cli.common import client, namespace_option, say, store, warn
+from outgate.errors import NotFoundError, OutgateError, UnavailableError, UsageError
+from outgate.host.store import Change, Key, Store, key_of
+
+KINDS = {"service": "service", "services": "service", "svc": "service"}
+PODS = ("pod", "pods", "po")
+
+
+def _file_option(function: Callable[..., None]) -> Callable[..., None]:
+    text = "Manifest: a file, a folder, or - for standard input. May be repeated."
+    return click.option("-f", "--filename", "names", multiple=True, help=text)(function)
+
+
+@click.command("apply")
+@_file_option
+@namespace_option
+def apply_command(names: tuple[str, ...], namespace: str) -> None:
+    """Create resources, or change them to what the manifests say."""
+    _write(names, namespace, create=False)
+
+
+@click.command("create")
+@_file_option
+@namespace_option
+def create_command(names: tuple[str, ...], namespace: str) -> None:
+    """Create resources; one that exists is an error."""
+    _write(names, namespace, create=True)
+
+
+def _write(names: tuple[str, ...], namespace: str, *, create: bool) -> None:
+    manifests = files.documents(names)
+    documents, problems = files.valid(manifests, namespace)
+    for problem in problems:
+        warn(str(problem))
+    failed = files.has_errors(problems)
+    if not documents and not failed and not problems:
+        raise UsageError("the manifests hold no resource")
+    where = store()
+    changed: list[Path] = []
+    with where.locked():
+        for document in documents:
+            key = key_of(document.value, namespace)
+            try:
+                done = where.write(document.value, namespace, create=create)
+            except OutgateError as error:
+                warn(f"error: {document.location}: {error}")
+                failed = True
+                continue
+            say(f"{key.reference} {done}")
+            if done is not Change.UNCHANGED:
+                changed.append(where.path(key))
+    _program(changed)
+    if failed:
+        sys.exit(1)
+
+
+def _program(changed: list[Path]) -> None:
+    """Have the running mesh take a change in before the command ends; without one it is taken in at its start."""
+    if not changed:
+        return
+    try:
+        answer = client().call("POST", "/v1/sync", {"files": [str(each) for each in changed]})
+    except UnavailableError as error:
+        if error.hint != "outgate up":
+            raise
+        warn("the local mesh is not up: this takes effect after outgate up")
+        return
+    for refused in answer["refused"]:
+        warn(f"error: Envoy refused {refused}")
+    if answer["refused"]:
+        sys.exit(1)
+
+
+@click.command("delete")
+@click.argument("targets", nargs=-1)
+@_file_option
+@namespace_option
+@click.option("--ignore-not-found", is_flag=True, help="Treat what is not there as deleted.")
+def delete_command(
+    targets: tuple[str, ...], names: tuple[str, ...], namespace: str, ignore_not_found: bool
+) -> None:
+    """Delete resources by kind and name, or by manifest; access ends at once.
+
+    \b
+    outgate delete service externalbin securegoogle
+    outgate delete pod sleep
+    outgate delete -f externalbin.yaml
+    """
+    pods, keys = _targets(targets, namespace)
+    if names:
+        manifests = files.documents(names)
+        documents, problems = files.valid(manifests, namespace)
+        for problem in problems:
+            warn(str(problem))
+        keys += [key_of(each.value, namespace) for each in documents]
+    if not keys and not pods:
+        raise UsageError(
+            "nothing to delete is given", hint="outgate delete service NAME, or -f FILE"
+        )
+    failed = _delete_resources(store(), keys, ignore_not_found=ignore_not_found)
+    for pod in pods:
+        try:
+            client().call("DELETE", f"/v1/pods/{namespace}/{pod}")
+            say(f'pod "{pod}" deleted')
+        except NotFoundError as error:
+            if not ignore_not_found:
+                warn(f"error: {error}")
+                failed = True
+    if failed:
+        sys.exit(1)
+
+
+def _delete_resources(where: Store, keys: list[Key], *, ignore_not_found: bool) -> bool:
+    failed = False
+    gone: list[Path] = []
+    with where.locked():
+        for key in keys:
+            try:
+                where.delete(key)
+            except NotFoundError as error:
+                if not ignore_not_found:
+                    warn(f"error: {error}")
+                    failed = True
+            except OutgateError as error:
+                warn(f"error: {error}")
+                failed = True
+            else:
+                say(f'{key.kind} "{key.name}" deleted')
+                gone.append(where.path(key))
+    _program(gone)
+    return failed
+
+
+def _targets(words: tuple[str, ...], namespace: str) -> tuple[list[str], list[Key]]:
+    """Read `KIND NAME...` or `KIND/NAME...`."""
+    if not words:
+        return [], []
+    if "/" in words[0]:
+        named = [word.partition("/")[::2] for word in words]
+    elif len(words) > 1:
+        named = [(words[0], word) for word in words[1:]]
+    else:
+        raise UsageError(
+            f"which {words[0]} is to be deleted?", hint=f"outgate delete {words[0]} NAME"
+        )
+    pods = [name for kind, name in named if kind.lower() in PODS]
+    keys = []
+    for kind, name in named:
+        if kind.lower() in PODS:
+            continue
+        if kind.lower() not in KINDS:
+            raise UsageError(f"{kind!r} is not a kind that Outgate keeps", hint="service, pod")
+        keys.append(Key(namespace, KINDS[kind.lower()], name))
+    return pods, keys

@@ -1,0 +1,46 @@
+"""What is captured in a workload's network namespace, as data: the one source of every rendering."""
+
+import ipaddress
+from dataclasses import dataclass
+
+IPv4 = ipaddress.IPv4Network
+IPv6 = ipaddress.IPv6Network
+Network = IPv4 | IPv6
+
+VIRTUAL = (IPv4("240.240.0.0/16"), IPv6("2001:2::/48"))
+"""Ranges that declared names resolve to: they are captured always, whatever else is."""
+LOG_PREFIX = "outgate-denied"
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureRules:
+    """What happens to a workload's outbound packets.
+
+    TCP goes to `capture_port`, or to `raw_port` where its destination is in `raw_ranges`; DNS over UDP, to any server,
+    goes to `dns_port` (None: it is left alone). `include`: None captures everything, else only these networks.
+    `proxy_uid` is exempt: a sidecar's own packets. `exempt_local` exempts the namespace's own addresses, as Kubernetes
+    needs; in a sealed namespace every address is its own. With `sealed`, what is captured but is neither TCP nor DNS is
+    refused at once, and reported to the nflog group `log_group`.
+    """
+
+    capture_port: int
+    raw_port: int
+    raw_ranges: tuple[Network, ...] = ()
+    dns_port: int | None = None
+    proxy_uid: int | None = None
+    include: tuple[Network, ...] | None = None
+    exclude: tuple[Network, ...] = ()
+    include_ports: tuple[int, ...] = ()
+    exclude_ports: tuple[int, ...] = ()
+    exempt_local: bool = False
+    sealed: bool = False
+    log_group: int | None = None
+
+    def captured(self) -> tuple[Network, ...] | None:
+        """Return the networks that are captured; None: all."""
+        return None if self.include is None else (*self.include, *VIRTUAL)
+
+
+def of_version(networks: tuple[Network, ...], version: int) -> tuple[Network, ...]:
+    """Return the networks of one IP version."""
+    return tuple(each for each in networks if each.version == version)

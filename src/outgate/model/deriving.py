@@ -1,0 +1,53 @@
+"""Resources to model: which destination a Service declares.
+
+Internal services need the pods that their selector names, so that the cluster inside keeps working.
+"""
+
+from collections.abc import Iterable
+
+from outgate.model.destinations import Destination, Endpoint, External, Internal, Name, Port
+from outgate.model.workloads import Workload
+from outgate.resources.protocols import protocol_of
+from outgate.resources.services import Service, ServicePort
+
+
+def destination(service: Service, workloads: Iterable[Workload]) -> Destination | None:
+    """Return what a Service declares; None where it declares nothing that can be called.
+
+    UDP and SCTP ports are left out: `resources` has warned of them.
+    """
+    name = Name(service.metadata.namespace, service.metadata.name)
+    ports = tuple(port for port in service.ports if port.protocol == "TCP")
+    if not ports:
+        return None
+    declared = tuple(_port(port) for port in ports)
+    if service.external_name:
+        return External(name, service.external_name, declared)
+    if not service.selector:
+        return None
+    chosen = sorted(
+        (each for each in workloads if selects(service, each)), key=lambda each: each.name
+    )
+    endpoints = tuple(_endpoints(port, chosen) for port in ports)
+    return Internal(name, declared, endpoints)
+
+
+def selects(service: Service, workload: Workload) -> bool:
+    """Whether a Service's selector names a workload: same namespace, and every label equal."""
+    return (
+        bool(service.selector)
+        and service.metadata.namespace == workload.name.namespace
+        and all(workload.labels.get(key) == value for key, value in service.selector.items())
+    )
+
+
+def _port(port: ServicePort) -> Port:
+    return Port(port.port, protocol_of(port), port.name)
+
+
+def _endpoints(port: ServicePort, workloads: Iterable[Workload]) -> tuple[Endpoint, ...]:
+    # A named targetPort is a container's port name; a pod on one machine has none, so only numbers lead anywhere.
+    target = port.target_port if port.target_port is not None else port.port
+    if not isinstance(target, int):
+        return ()
+    return tuple(Endpoint(each.name, each.netns, target) for each in workloads)

@@ -1,0 +1,159 @@
+"""Which kinds Outgate knows, and what becomes of a set of documents: typed resources and problems.
+
+A new kind is one line in `_KINDS` and one field of `Resources`.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from outgate.resources.checks import closest
+from outgate.resources.documents import Document
+from outgate.resources.metadata import identity
+from outgate.resources.paths import quote, typed
+from outgate.resources.problems import Problem, Severity
+from outgate.resources.services import Service, parse_service
+
+# Run by Kubernetes' controllers and kubelets.
+WORKLOADS = frozenset(
+    (
+        "Pod",
+        "Deployment",
+        "ReplicaSet",
+        "ReplicationController",
+        "StatefulSet",
+        "DaemonSet",
+        "Job",
+        "CronJob",
+    )
+)
+
+_GROUP_VERSION = re.compile(r"(?:([^/]+)/)?([^/]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What documents declare, each kind sorted by namespace and name, whatever their order was.
+
+    `unknown` are the documents of kinds that are not known; each has a warning in `problems`.
+    """
+
+    services: tuple[Service, ...]
+    problems: tuple[Problem, ...]
+    unknown: tuple[Document, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """`field` of Resources holds what `parse` makes of a document and a default namespace."""
+
+    api_version: str
+    field: str
+    parse: Callable[[Document, str], tuple[Any, tuple[Problem, ...]]]
+
+
+# By API group and kind.
+_KINDS: Mapping[tuple[str, str], _Kind] = {
+    ("", "Service"): _Kind("v1", "services", parse_service),
+}
+
+
+def parse(documents: Iterable[Document], default_namespace: str = "default") -> Resources:
+    """Typed resources of all `documents`; those that do not name a namespace are in the default.
+
+    Of two documents with the same kind, namespace and name the first counts, valid or not, and the
+    other is an error.
+    """
+    found: dict[str, list[Any]] = {kind.field: [] for kind in _KINDS.values()}
+    problems: list[Problem] = []
+    unknown: list[Document] = []
+    first: dict[tuple[str, str, str, str], Document] = {}
+    for document in documents:
+        key = _group_kind(document, problems)
+        if key is None:
+            continue
+        kind = _KINDS.get(key)
+        if kind is None:
+            unknown.append(document)
+            problems.append(_unknown(document, key))
+            continue
+        resource, wrong = kind.parse(document, default_namespace)
+        problems.extend(wrong)
+        name = identity(document, default_namespace)
+        earlier = first.setdefault((*key, *name), document) if name else document
+        if earlier is not document:
+            problems.append(_duplicate(document, key[1], earlier))
+        elif resource is not None:
+            found[kind.field].append(resource)
+    return Resources(
+        problems=tuple(sorted(problems, key=_order)),
+        unknown=tuple(sorted(unknown, key=lambda document: document.location)),
+        **{field: tuple(sorted(values, key=_identity)) for field, values in found.items()},
+    )
+
+
+def _identity(resource: Any) -> tuple[str, str]:
+    return resource.metadata.namespace, resource.metadata.name
+
+
+def _order(problem: Problem) -> tuple[object, ...]:
+    return problem.location, problem.resource, problem.path, problem.message
+
+
+def _group_kind(document: Document, problems: list[Problem]) -> tuple[str, str] | None:
+    """Give API group and kind; None if they are not there, which is then among `problems`."""
+    values = [
+        _required(document, key, example, problems)
+        for key, example in (("apiVersion", "v1"), ("kind", "Service"))
+    ]
+    version, kind = values
+    if version is None or kind is None:
+        return None
+    if match := _GROUP_VERSION.fullmatch(version):
+        return match[1] or "", kind
+    message = f"{quote(version)} is not an API version: write VERSION or GROUP/VERSION"
+    problems.append(_problem(document, "apiVersion", message))
+    return None
+
+
+def _required(document: Document, key: str, example: str, problems: list[Problem]) -> str | None:
+    value = document.value.get(key)
+    if isinstance(value, str) and value:
+        return value
+    missing = value is None or value == ""
+    message = "is required" if missing else f"must be a string, not {typed(value)}"
+    problems.append(_problem(document, key, message, f"for example {key}: {example}"))
+    return None
+
+
+def _duplicate(document: Document, kind: str, earlier: Document) -> Problem:
+    message = f"a {kind} of this name and namespace is already at {earlier.location}"
+    return _problem(document, "metadata.name", message, "remove one of the two, or rename it")
+
+
+def _unknown(document: Document, key: tuple[str, str]) -> Problem:
+    group, kind = key
+    if kind in WORKLOADS:
+        message = f"Outgate does not run a {kind} on one machine"
+        hint = "run its command with: outgate run -- COMMAND"
+    else:
+        message = f"{quote(kind)} of {group or 'v1'} is not a kind that Outgate uses: ignored"
+        hint = _nearest_kind(kind)
+    return _problem(document, "kind", message, hint, Severity.WARNING)
+
+
+def _nearest_kind(kind: str) -> str:
+    by_name = {name: known.api_version for (_, name), known in _KINDS.items()}
+    meant = closest(kind, by_name)
+    return f"did you mean {meant} of {by_name[meant]}?" if meant else ""
+
+
+def _problem(
+    document: Document,
+    path: str,
+    message: str,
+    hint: str = "",
+    severity: Severity = Severity.ERROR,
+) -> Problem:
+    return Problem(document.location_of(path), document.resource, path, message, hint, severity)

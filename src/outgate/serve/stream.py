@@ -1,0 +1,69 @@
+"""One proxy's stream: its subscriptions, and the order in which types are sent, without I/O.
+
+Make before break: clusters and secrets are sent before what refers to them, and clusters are taken away only after the
+proxy has let go of what referred to them.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from outgate.serve.subscription import Refusal, Request, Response, Subscription
+from outgate.xds.snapshot import Snapshot
+
+_PREFIX = "type.googleapis.com/envoy."
+CLUSTER = _PREFIX + "config.cluster.v3.Cluster"
+ORDER = (
+    _PREFIX + "extensions.transport_sockets.tls.v3.Secret",
+    CLUSTER,
+    _PREFIX + "config.endpoint.v3.ClusterLoadAssignment",
+    _PREFIX + "config.listener.v3.Listener",
+    _PREFIX + "config.route.v3.ScopedRouteConfiguration",
+    _PREFIX + "config.route.v3.RouteConfiguration",
+)
+"""The types that are served, each before those that refer to it."""
+
+
+@dataclass(slots=True)
+class Stream:
+    """What one proxy subscribed to."""
+
+    subscriptions: dict[str, Subscription] = field(default_factory=dict)
+
+    def receive(self, type_url: str, request: Request, snapshot: Snapshot) -> None:
+        """Take in a request; a type that is not served is ignored, so that the proxy goes on without it."""
+        if type_url not in ORDER:
+            return
+        if type_url not in self.subscriptions:
+            self.subscriptions[type_url] = Subscription(type_url)
+        self.subscriptions[type_url].receive(request, snapshot)
+
+    def change(self, names: Mapping[str, Iterable[str]]) -> None:
+        """Note which resources changed, by type."""
+        for type_url, changed in names.items():
+            if type_url in self.subscriptions:
+                self.subscriptions[type_url].change(changed)
+
+    def next(self, snapshot: Snapshot, revision: int) -> tuple[str, Response] | None:
+        """Return the next response to send, with its type, if there is one."""
+        for type_url in ORDER:
+            subscription = self.subscriptions.get(type_url)
+            if subscription is None:
+                continue
+            hold = type_url == CLUSTER and self._refers()
+            if response := subscription.next(snapshot, revision, hold_removals=hold):
+                return type_url, response
+        return None
+
+    def _refers(self) -> bool:
+        """Whether what may refer to clusters is still to be sent, or has not been answered."""
+        later = ORDER[ORDER.index(CLUSTER) + 1 :]
+        found = (self.subscriptions[each] for each in later if each in self.subscriptions)
+        return any(each.is_waiting or each.has_news() for each in found)
+
+    def acknowledged(self) -> int:
+        """Return the revision up to which the proxy has answered for every type it subscribed to."""
+        return min((each.acknowledged for each in self.subscriptions.values()), default=-1)
+
+    def refusals(self) -> tuple[Refusal, ...]:
+        """Return what the proxy refuses at present."""
+        return tuple(each.refusal for each in self.subscriptions.values() if each.refusal)

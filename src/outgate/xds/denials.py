@@ -1,0 +1,132 @@
+"""What a workload is told when it is refused, and what the egress log says of each call: one wording for all paths.
+
+Denied calls and allowed ones leave the same JSON line, so that one query finds both.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from outgate.model.workloads import Workload
+from outgate.xds import naming
+from outgate.xds.building import typed
+
+NOT_DECLARED = "no resource declares this name and port for this namespace"
+NOT_DECLARED_TLS = "no resource declares this address, port and TLS server name"
+NOT_DECLARED_TCP = "no resource declares this address and port"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls, as Envoy format strings: fixed text in a workload's own listener, filter state behind a tunnel."""
+
+    namespace: str
+    identity: str
+    pod: str
+
+
+def _state(key: str) -> str:
+    return f"%FILTER_STATE({key}:PLAIN)%"
+
+
+TUNNELLED = Caller(
+    _state(naming.STATE_NAMESPACE), _state(naming.STATE_IDENTITY), _state(naming.STATE_POD)
+)
+
+
+def caller_of(workload: Workload, trust_domain: str) -> Caller:
+    """Return the caller behind a workload's own listener: names cannot contain `%`, so they need no escape."""
+    return Caller(workload.name.namespace, workload.identity(trust_domain), workload.name.name)
+
+
+def _log(path: str, fields: dict[str, str]) -> list[dict[str, Any]]:
+    config = typed(
+        "extensions.access_loggers.file.v3.FileAccessLog",
+        path=path,
+        log_format={"json_format": fields},
+    )
+    return [{"name": "envoy.access_loggers.file", "typed_config": config}]
+
+
+def _common(caller: Caller, protocol: str) -> dict[str, str]:
+    return {
+        "time": "%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%",
+        "pod": caller.pod,
+        "namespace": caller.namespace,
+        "identity": caller.identity,
+        "protocol": protocol,
+        "address": "%DOWNSTREAM_LOCAL_ADDRESS%",
+        "flags": "%RESPONSE_FLAGS%",
+        "upstream": "%UPSTREAM_HOST%",
+        "upstream_failure": "%UPSTREAM_TRANSPORT_FAILURE_REASON%",
+        "bytes_received": "%BYTES_RECEIVED%",
+        "bytes_sent": "%BYTES_SENT%",
+        "duration_ms": "%DURATION%",
+    }
+
+
+def http_log(path: str, caller: Caller) -> list[dict[str, Any]]:
+    """Return the access log of HTTP calls; the query is left out, as it may hold secrets."""
+    absent = "response.code_details == 'route_not_found'"
+    return _log(
+        path,
+        _common(caller, "http")
+        | {
+            "destination": "%REQ(:AUTHORITY)%",
+            "decision": f"%CEL({absent} ? 'denied' : 'allowed')%",
+            "reason": f"%CEL({absent} ? '{NOT_DECLARED}' : 'declared')%",
+            "service": f"%METADATA(ROUTE:{naming.METADATA}:service)%",
+            "method": "%REQ(:METHOD)%",
+            "path": "%PATH(NQ)%",
+            "status": "%RESPONSE_CODE%",
+            "details": "%RESPONSE_CODE_DETAILS%",
+        },
+    )
+
+
+def connection_log(path: str, caller: Caller, *, tls: bool) -> list[dict[str, Any]]:
+    """Return the access log of connections that are passed through; a missing cluster is a denial."""
+    # 'xds.cluster_name' is unset when the cluster was not found.
+    found = "has(xds.cluster_name) && xds.cluster_name != ''"
+    reason = NOT_DECLARED_TLS if tls else NOT_DECLARED_TCP
+    return _log(
+        path,
+        _common(caller, "tls" if tls else "tcp")
+        | {
+            "destination": "%REQUESTED_SERVER_NAME%" if tls else "%DOWNSTREAM_LOCAL_ADDRESS%",
+            "decision": f"%CEL({found} ? 'allowed' : 'denied')%",
+            "reason": f"%CEL({found} ? 'declared' : '{reason}')%",
+            "service": f"%CLUSTER_METADATA({naming.METADATA}:service)%",
+        },
+    )
+
+
+def http_denial(caller: Caller) -> dict[str, Any]:
+    """Return the HCM's local reply: where no route matched, 403 with who, what and how to allow it."""
+    body = (
+        f"outgate: denied: pod {caller.pod} in namespace {caller.namespace} ({caller.identity}) may not call"
+        " %REQ(:METHOD)% http://%REQ(:AUTHORITY)%%PATH(NQ)% at %DOWNSTREAM_LOCAL_ADDRESS%:\n"
+        f"{NOT_DECLARED}.\n"
+        "To allow it, declare it with a Service of type ExternalName and call it by that Service's name, or add the"
+        " port to the one there is:\n"
+        "  outgate apply -f - <<END\n"
+        "  apiVersion: v1\n"
+        "  kind: Service\n"
+        f"  metadata: {{name: NAME, namespace: {caller.namespace}}}\n"
+        "  spec:\n"
+        "    type: ExternalName\n"
+        "    externalName: HOST\n"
+        "    ports: [{port: %DOWNSTREAM_LOCAL_PORT%, name: http}]\n"
+        "  END\n"
+    )
+    return {
+        "mappers": [
+            {
+                "filter": {"response_flag_filter": {"flags": ["NR"]}},
+                "status_code": 403,
+                "body_format_override": {
+                    "text_format_source": {"inline_string": body},
+                    "content_type": "text/plain; charset=utf-8",
+                },
+            }
+        ]
+    }

@@ -1,0 +1,160 @@
+"""The egress Envoy's whole configuration, as a value that a change turns into the next one.
+
+A change costs what it touches: what other services serialised to is shared, and the DNS table is joined from parts.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+from outgate.model.addresses import Address, Allocation
+from outgate.model.destinations import Destination, External, Internal, Name
+from outgate.model.workloads import Workload
+from outgate.xds import clusters, dns, listeners, naming, routes, tunnels
+from outgate.xds.clusters import Upstream
+from outgate.xds.snapshot import Resource
+
+Key = tuple[str, str]
+"""A resource's type URL and name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where the egress Envoy runs: paths and ports of this machine, as text and numbers.
+
+    `log` is the egress log's path, `tunnel` the Unix socket of sidecars' tunnels, `dns_port` and `forward_port` are on
+    the host's loopback; `forward_resolvers` answer workloads of which only some ranges are captured.
+    """
+
+    log: str
+    tunnel: str
+    dns_port: int
+    forward_port: int
+    forward_resolvers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Programmed:
+    """What is programmed for the destinations: addresses, serialised resources, and DNS records."""
+
+    allocation: Allocation = field(default_factory=Allocation)
+    destinations: Mapping[Name, Destination] = field(default_factory=lambda: MappingProxyType({}))
+    resources: Mapping[Name, tuple[Resource, ...]] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
+    records: Mapping[Name, bytes] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What a change does to the snapshot."""
+
+    changed: tuple[Resource, ...] = ()
+    removed: tuple[Key, ...] = ()
+
+
+def shared(site: Site, upstream: Upstream) -> tuple[Resource, ...]:
+    """Return what is there without any service or workload."""
+    return (
+        *clusters.shared(),
+        *listeners.shared(upstream.settings, site.log),
+        *tunnels.front(site.tunnel, upstream.settings),
+        dns.cluster(naming.DNS, site.dns_port),
+        dns.cluster(naming.DNS_FORWARD, site.forward_port),
+        *_tables(site, ()),
+    )
+
+
+def _tables(site: Site, records: Iterable[bytes]) -> tuple[Resource, ...]:
+    parts = tuple(records)
+    sealed = dns.listener(naming.DNS, site.dns_port, parts)
+    if not site.forward_resolvers:
+        return (sealed,)
+    resolvers = site.forward_resolvers
+    return sealed, dns.listener(naming.DNS_FORWARD, site.forward_port, parts, resolvers)
+
+
+def program(
+    previous: Programmed,
+    changed: Iterable[Destination],
+    removed: Iterable[Name],
+    site: Site,
+    upstream: Upstream,
+) -> tuple[Programmed, Delta]:
+    """Return what is programmed after a change, and how the snapshot changes.
+
+    `changed` are new and altered destinations, `removed` names that are gone; unknown names are ignored.
+    """
+    wanted = {each.name: each for each in changed}
+    gone = tuple(name for name in removed if name in previous.destinations and name not in wanted)
+    allocation = previous.allocation.assign(
+        ((name, each.has_raw_port) for name, each in wanted.items()), gone
+    )
+    destinations, resources, records = (
+        dict(previous.destinations),
+        dict(previous.resources),
+        dict(previous.records),
+    )
+    before: dict[Key, Resource] = {}
+    after: dict[Key, Resource] = {}
+    for name in (*gone, *wanted):
+        before.update((key_of(each), each) for each in resources.get(name, ()))
+    for name in gone:
+        del destinations[name], resources[name], records[name]
+    domain = upstream.settings.trust_domain
+    for name, each in wanted.items():
+        eager = not _is_on_demand(previous, name, len(destinations), upstream)
+        made = tuple(_flag(one, eager=eager) for one in _resources(each, allocation, upstream))
+        destinations[name], resources[name] = each, made
+        records[name] = dns.record(name, allocation.addresses[name], domain)
+        after.update((key_of(one), one) for one in made)
+    delta = _difference(before, after)
+    if gone or any(previous.records.get(name) != records[name] for name in wanted):
+        ordered = (records[name] for name in sorted(records))
+        delta = replace(delta, changed=(*delta.changed, *_tables(site, ordered)))
+    return Programmed(allocation, destinations, resources, records), delta
+
+
+def key_of(resource: Resource) -> Key:
+    """Return a resource's identity."""
+    return resource.type_url, resource.name
+
+
+def _difference(before: Mapping[Key, Resource], after: Mapping[Key, Resource]) -> Delta:
+    changed = tuple(each for key, each in after.items() if before.get(key) != each)
+    return Delta(changed, tuple(key for key in before if key not in after))
+
+
+def _is_on_demand(previous: Programmed, name: Name, count: int, upstream: Upstream) -> bool:
+    """Decide when a service is first seen, and keep to it: changing over would drop what is in use."""
+    held = previous.resources.get(name)
+    if held:
+        return any(each.on_demand for each in held)
+    return count >= upstream.settings.eager_services
+
+
+def _flag(resource: Resource, *, eager: bool) -> Resource:
+    return replace(resource, on_demand=False) if eager and resource.on_demand else resource
+
+
+def _resources(
+    destination: Destination, allocation: Allocation, upstream: Upstream
+) -> tuple[Resource, ...]:
+    address: Address = allocation.addresses[destination.name]
+    route = routes.scope(destination, upstream.settings)
+    match destination:
+        case External():
+            made = clusters.external(destination, address, upstream)
+        case Internal():
+            made = clusters.internal(destination, address)
+    return made if route is None else (*made, route)
+
+
+def workload(
+    workload: Workload, served: Iterable[int], site: Site, upstream: Upstream
+) -> tuple[Resource, ...]:
+    """Return a workload's own resources; `served` are its ports that Services lead to."""
+    ports = sorted(served)
+    inner = (listeners.inbound(workload.name, port) for port in ports)
+    into = (clusters.into_pod(workload.name, workload.netns, port) for port in ports)
+    return (*listeners.workload(workload, upstream.settings, site.log), *inner, *into)

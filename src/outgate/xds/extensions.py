@@ -1,0 +1,72 @@
+"""Loads the protobuf types of every Envoy extension in use, so that JSON forms with an `@type` can be parsed.
+
+The names that other modules build messages with directly are re-exported; the rest are imported for registration only.
+"""
+
+from envoy.config.bootstrap.v3 import bootstrap_pb2 as bootstrap
+from envoy.config.cluster.v3 import circuit_breaker_pb2 as circuit_breaker
+from envoy.config.cluster.v3 import cluster_pb2 as cluster
+from envoy.config.core.v3 import address_pb2 as address
+from envoy.config.endpoint.v3 import endpoint_pb2 as endpoint
+from envoy.config.listener.v3 import listener_pb2 as listener
+from envoy.config.route.v3 import route_components_pb2 as route_components
+from envoy.config.route.v3 import route_pb2 as route
+from envoy.config.route.v3 import scoped_route_pb2 as scoped_route
+from envoy.data.dns.v3 import dns_table_pb2 as dns_table
+from envoy.extensions.access_loggers.file.v3 import file_pb2 as _file
+from envoy.extensions.bootstrap.internal_listener.v3 import internal_listener_pb2 as _internal
+from envoy.extensions.clusters.dns.v3 import dns_cluster_pb2 as dns_cluster
+from envoy.extensions.filters.http.on_demand.v3 import on_demand_pb2 as _on_demand
+from envoy.extensions.filters.http.router.v3 import router_pb2 as _router
+from envoy.extensions.filters.http.set_filter_state.v3 import set_filter_state_pb2 as _http_state
+from envoy.extensions.filters.listener.http_inspector.v3 import (
+    http_inspector_pb2 as _http_inspector,
+)
+from envoy.extensions.filters.listener.original_dst.v3 import original_dst_pb2 as _original_dst
+from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2 as _tls_inspector
+from envoy.extensions.filters.network.http_connection_manager.v3 import (
+    http_connection_manager_pb2 as _hcm,
+)
+from envoy.extensions.filters.network.set_filter_state.v3 import set_filter_state_pb2 as _net_state
+from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2 as _tcp_proxy
+from envoy.extensions.filters.udp.dns_filter.v3 import dns_filter_pb2 as dns_filter
+from envoy.extensions.filters.udp.udp_proxy.v3 import route_pb2 as _udp_route
+from envoy.extensions.filters.udp.udp_proxy.v3 import udp_proxy_pb2 as _udp_proxy
+from envoy.extensions.http.early_header_mutation.header_mutation.v3 import (
+    header_mutation_pb2 as _early,
+)
+from envoy.extensions.network.dns_resolver.cares.v3 import cares_dns_resolver_pb2 as cares
+from envoy.extensions.resource_monitors.downstream_connections.v3 import (
+    downstream_connections_pb2 as _connections,
+)
+from envoy.extensions.transport_sockets.internal_upstream.v3 import internal_upstream_pb2 as _up
+from envoy.extensions.transport_sockets.raw_buffer.v3 import raw_buffer_pb2 as _raw
+from envoy.extensions.transport_sockets.tls.v3 import common_pb2 as tls_common
+from envoy.extensions.transport_sockets.tls.v3 import secret_pb2 as secret
+from envoy.extensions.transport_sockets.tls.v3 import tls_pb2 as tls
+from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2 as http_options
+
+__all__ = [
+    "address",
+    "bootstrap",
+    "cares",
+    "circuit_breaker",
+    "cluster",
+    "dns_cluster",
+    "dns_filter",
+    "dns_table",
+    "endpoint",
+    "http_options",
+    "listener",
+    "route",
+    "route_components",
+    "scoped_route",
+    "secret",
+    "tls",
+    "tls_common",
+]
+
+_REGISTERED = (
+    _file, _internal, _on_demand, _router, _http_state, _http_inspector, _original_dst, _tls_inspector,
+    _hcm, _net_state, _tcp_proxy, _udp_route, _udp_proxy, _early, _connections, _up, _raw,
+)  # fmt: skip

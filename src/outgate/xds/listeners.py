@@ -1,0 +1,126 @@
+"""Where captured connections arrive: in a workload's own namespace, or at the end of a tunnel.
+
+The number and the size of these resources depend on how many workloads there are, never on how many services.
+"""
+
+from typing import Any
+
+from outgate.model.destinations import Name
+from outgate.model.workloads import Capture, Workload
+from outgate.settings import Settings
+from outgate.xds import building, denials, naming, pipeline
+from outgate.xds.building import typed
+from outgate.xds.snapshot import Resource
+
+BUFFER_BYTES = 1 << 20
+"""Bytes that a connection may buffer in each direction; 32 KiB, the edge advice, halves the rate of large bodies."""
+
+
+def _sockets(netns: str, port: int, protocol: str = "TCP") -> dict[str, Any]:
+    """Return a loopback address of each family inside a network namespace: redirected packets arrive there."""
+
+    def address(ip: str) -> dict[str, Any]:
+        return {
+            "socket_address": {
+                "protocol": protocol,
+                "address": ip,
+                "port_value": port,
+                "network_namespace_filepath": netns,
+            }
+        }
+
+    return {
+        "address": address("127.0.0.1"),
+        "additional_addresses": [{"address": address("::1")}],
+    }
+
+
+def _sniffing(timeout: float) -> dict[str, Any]:
+    return {
+        "listener_filters": pipeline.listener_filters(sniff=True),
+        "listener_filters_timeout": pipeline.seconds(timeout),
+        "continue_on_listener_filters_timeout": True,
+        "per_connection_buffer_limit_bytes": BUFFER_BYTES,
+    }
+
+
+def _raw(settings: Settings, log: str, caller: denials.Caller) -> dict[str, Any]:
+    return {
+        "listener_filters": pipeline.listener_filters(sniff=False),
+        "per_connection_buffer_limit_bytes": BUFFER_BYTES,
+        "default_filter_chain": {
+            "name": "tcp",
+            "filters": pipeline.connection_chain(settings, log, caller),
+        },
+    }
+
+
+def workload(workload: Workload, settings: Settings, log: str) -> tuple[Resource, ...]:
+    """Return the listeners that the egress Envoy opens in a workload's namespace: TCP for node capture, DNS for all."""
+    dns = building.listener(
+        {
+            "name": naming.workload_listener(workload.name, "dns"),
+            **_sockets(workload.netns, naming.DNS_PORT, "UDP"),
+            "listener_filters": [_dns_proxy(forward=bool(workload.include))],
+        }
+    )
+    if workload.capture is not Capture.NODE:
+        return (dns,)
+    caller = denials.caller_of(workload, settings.trust_domain)
+    capture = {
+        "name": naming.workload_listener(workload.name, naming.CAPTURE),
+        **_sockets(workload.netns, naming.CAPTURE_PORT),
+        **_sniffing(pipeline.SNIFF_SECONDS),
+        **pipeline.chains(settings, log, caller),
+    }
+    raw = {
+        "name": naming.workload_listener(workload.name, naming.RAW),
+        **_sockets(workload.netns, naming.RAW_PORT),
+        **_raw(settings, log, caller),
+    }
+    return building.listener(capture), building.listener(raw), dns
+
+
+def inbound(pod: Name, port: int) -> Resource:
+    """Return the inner listener through which a Service's calls reach a pod's own port."""
+    name = naming.inbound(pod, port)
+    proxy = typed(
+        "extensions.filters.network.tcp_proxy.v3.TcpProxy", stat_prefix="inbound", cluster=name
+    )
+    chain = {"filters": [{"name": "envoy.filters.network.tcp_proxy", "typed_config": proxy}]}
+    return building.listener({"name": name, "internal_listener": {}, "filter_chains": [chain]})
+
+
+def _dns_proxy(*, forward: bool) -> dict[str, Any]:
+    cluster = naming.DNS_FORWARD if forward else naming.DNS
+    action = {
+        "name": "route",
+        "typed_config": typed("extensions.filters.udp.udp_proxy.v3.Route", cluster=cluster),
+    }
+    proxy = typed(
+        "extensions.filters.udp.udp_proxy.v3.UdpProxyConfig",
+        stat_prefix="dns",
+        matcher={"on_no_match": {"action": action}},
+        idle_timeout="5s",
+    )
+    return {"name": "envoy.filters.udp_listener.udp_proxy", "typed_config": proxy}
+
+
+def shared(settings: Settings, log: str) -> tuple[Resource, ...]:
+    """Return the egress Envoy's inner listeners, that tunnels and slow clients are led to."""
+    caller = denials.TUNNELLED
+    capture = {
+        "name": naming.CAPTURE,
+        "internal_listener": {},
+        **_sniffing(pipeline.SNIFF_SECONDS),
+        **pipeline.chains(settings, log, caller),
+    }
+    late = {
+        "name": naming.LATE,
+        "internal_listener": {},
+        **_sniffing(pipeline.LATE_SNIFF_SECONDS),
+        # Without a default chain, what is neither TLS nor HTTP is closed: its address said that it is not plain TCP.
+        "filter_chains": pipeline.chains(settings, log, caller)["filter_chains"],
+    }
+    raw = {"name": naming.RAW, "internal_listener": {}, **_raw(settings, log, caller)}
+    return building.listener(capture), building.listener(late), building.listener(raw)

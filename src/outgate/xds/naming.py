@@ -1,0 +1,76 @@
+"""The names by which Envoy's resources refer to each other, in one place because the data path is built on them.
+
+A connection's cluster is looked up by its address (`raw_cluster`, `tls_cluster`): a cluster that does not exist is a
+destination that is not declared. So a listener never has to list destinations, and never changes with them.
+"""
+
+from ipaddress import IPv4Address, IPv6Address
+
+from outgate.model.destinations import Name
+
+IpAddress = IPv4Address | IPv6Address
+
+CAPTURE_PORT = 15001
+"""Where captured TCP arrives in a workload's namespace; the number is Istio's."""
+RAW_PORT = 15002
+"""Where TCP to services with a plain TCP port arrives: nothing there waits for the client's first bytes."""
+DNS_PORT = 15053
+"""Where captured DNS arrives in a workload's namespace."""
+
+CAPTURE, RAW, LATE, TUNNEL = "capture", "raw", "late", "tunnel"
+"""Listeners of the egress Envoy that are not a workload's own: ends of tunnels, and the tunnels' own front."""
+DNS, DNS_FORWARD = "dns", "dns-forward"
+"""Listeners that answer for declared names; the second asks the real resolver for all others."""
+DENY = "deny"
+"""A cluster without endpoints: where a connection goes that no cluster matches."""
+SCOPES = "services"
+"""Name of the scoped route set."""
+
+SCOPE_HEADER = "x-outgate-scope"
+PORT_HEADER = "x-outgate-port"
+"""Set on each request by the listener, removed before it leaves; whatever a client sends is overwritten."""
+
+STATE_NAMESPACE, STATE_IDENTITY, STATE_POD = "outgate.namespace", "outgate.identity", "outgate.pod"
+STATE_ORIGINAL = "envoy.filters.listener.original_dst.local_ip"
+STATE_CLUSTER = "envoy.tcp_proxy.cluster"
+"""Filter state: the first three are ours; the other two are Envoy's names, which its filters read."""
+
+METADATA = "outgate"
+"""Namespace of metadata on clusters and routes."""
+SOCKET_MARK = 0x6F67
+"""SO_MARK on the egress's sockets to the outside, by which the guard knows them ("og")."""
+
+
+def http_cluster(service: Name, port: int) -> str:
+    """Return the cluster of an HTTP port."""
+    return f"http|{service}|{port}"
+
+
+def host_port(address: IpAddress, port: int) -> str:
+    """Write an address as Envoy's %DOWNSTREAM_LOCAL_ADDRESS% does: `192.0.2.1:80`, `[2001:db8::1]:80`."""
+    return f"{address}:{port}" if address.version == 4 else f"[{address}]:{port}"
+
+
+def raw_cluster(address: IpAddress, port: int) -> str:
+    """Return the cluster of connections to a virtual address in which no protocol was recognised (yet)."""
+    return f"tcp|{host_port(address, port)}"
+
+
+def tls_cluster(address: IpAddress, port: int, server_name: str) -> str:
+    """Return the cluster of TLS connections that the workload itself opened, by the SNI in them."""
+    return f"tls|{host_port(address, port)}|{server_name}"
+
+
+def internal_cluster(listener: str) -> str:
+    """Return the cluster that leads to an internal listener."""
+    return f"internal|{listener}"
+
+
+def inbound(pod: Name, port: int) -> str:
+    """Return the internal listener, and the cluster, that lead into a pod's own namespace."""
+    return f"inbound|{pod}|{port}"
+
+
+def workload_listener(pod: Name, kind: str) -> str:
+    """Return the listener of `kind` (capture, raw, dns) inside a workload's namespace."""
+    return f"pod|{pod}|{kind}"
