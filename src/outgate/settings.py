@@ -69,7 +69,7 @@ def _choice(*allowed: str) -> Callable[[str], str]:
     return parse
 
 
-def _setting(default: Any, parse: Callable[[str], Any], doc: str) -> Any:  # noqa: ANN401 - a field of any type
+def _setting(default: Any, parse: Callable[[str], Any], doc: str) -> Any:
     return field(default=default, metadata={"parse": parse, "doc": doc})
 
 

@@ -39,5 +39,5 @@ def _evaluate(expression: str, value: object) -> str:
     return " ".join(_text(each) for each in found)
 
 
-def _text(value: Any) -> str:  # noqa: ANN401
+def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)

@@ -22,7 +22,7 @@ Item = Mapping[str, Any]
 @click.option("-A", "--all-namespaces", is_flag=True, help="All namespaces.")
 @click.option("-l", "--selector", multiple=True, help="Labels, as KEY=VALUE[,...].")
 @click.option("-o", "--output", default="", help="json, yaml, wide, name, or jsonpath=TEMPLATE.")
-def get_command(  # noqa: PLR0913 - kubectl's flags
+def get_command(
     kind: str,
     names: tuple[str, ...],
     namespace: str,

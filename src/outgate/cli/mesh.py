@@ -23,7 +23,7 @@ UP_SECONDS = 30.0
 @click.command("up")
 @click.option("--foreground", is_flag=True, help="Stay in the foreground, for a service manager.")
 @click.option("--capture", type=click.Choice(["node", "sidecar"]), help="How pods are captured.")
-def up_command(foreground: bool, capture: str | None) -> None:  # noqa: FBT001
+def up_command(foreground: bool, capture: str | None) -> None:
     """Start the local mesh: the control plane and the egress Envoy."""
     if capture:
         settings.override("capture", capture)
@@ -55,7 +55,7 @@ def _start(where: Layout) -> None:
     log = where.settings.log_dir / "daemon.log"
     with log.open("ab") as output:
         offset = output.tell()
-        process = subprocess.Popen(  # noqa: S603 - ourselves
+        process = subprocess.Popen(
             [sys.executable, "-m", "outgate", "up", "--foreground"],
             stdin=subprocess.DEVNULL,
             stdout=output,

@@ -37,7 +37,7 @@ _COMMAND = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 )
 @click.option("-f", "--filename", "names", multiple=True, help="Apply these manifests first.")
 @click.argument("command", nargs=-1, required=True)
-def run_command(command: tuple[str, ...], **options: Any) -> None:  # noqa: ANN401 - click's options
+def run_command(command: tuple[str, ...], **options: Any) -> None:
     """Run COMMAND captured: it reaches nothing that is not declared."""
     from outgate.model.ranges import parse_ranges  # noqa: PLC0415 - only here
 
@@ -85,7 +85,7 @@ def run_command(command: tuple[str, ...], **options: Any) -> None:  # noqa: ANN4
 @click.option("-t", "--tty", is_flag=True, help="Standard input is a terminal.")
 @namespace_option
 @click.argument("command", nargs=-1, required=True)
-def exec_command(  # noqa: PLR0913 - kubectl's flags
+def exec_command(
     pod: str,
     container: str | None,
     stdin: bool,

@@ -39,7 +39,7 @@ class Client:
             return False
         return True
 
-    def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401
+    def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """Return the daemon's answer; its errors are raised here, UnavailableError if it does not run."""
         connection = _Connection(str(self.layout.api))
         data = None if body is None else json.dumps(body)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from outgate.host.commands import inside, run
 
-_BY_ADDRESS = re.compile(r"(?:tcp|tls)\|\[?([0-9a-f.:]+?)\]?:(\d+)(?:\||$)")
+_BY_ADDRESS = re.compile(r"tcp\|\[?([0-9a-f.:]+?)\]?:(\d+)$")
 
 
 def addresses(clusters: Iterable[str]) -> tuple[tuple[str, int], ...]:

@@ -86,7 +86,9 @@ def _path(mesh: Mesh, found: Destination, port: Port, scheme: str, pod: Name) ->
         cluster = naming.raw_cluster(address.ipv4, port.number)
         return answer | {"cluster": cluster, "upstream": f"{host}:{port.number}"}
     if scheme == "https":
-        return answer | _passed_through(found, port, naming.tls_cluster, address.ipv4)
+        call = f"http://{found.name.name}" + ("" if port.number == 80 else f":{port.number}")
+        reason = f"the port is declared as {port.protocol.value}: call it as {call}"
+        return answer | {"decision": "denied", "reason": reason}
     tls = (
         f"TLS {port.number}, verified as {host}"
         if port.protocol.value == "https"
@@ -96,15 +98,4 @@ def _path(mesh: Mesh, found: Destination, port: Port, scheme: str, pod: Name) ->
         "route": str(found.name),
         "cluster": naming.http_cluster(found.name, port.number),
         "upstream": f"{host}:{tls}",
-    }
-
-
-def _passed_through(found: Destination, port: Port, cluster: Any, address: Any) -> dict[str, Any]:  # noqa: ANN401
-    if not isinstance(found, External) or port.protocol.value != "https":
-        reason = "the workload would speak TLS to a port that is declared as plain HTTP"
-        return {"decision": "denied", "reason": reason}
-    return {
-        "reason": f"TLS of the workload's own is passed through if its server name is {found.host}",
-        "cluster": cluster(address, port.number, found.host),
-        "upstream": f"{found.host}:{port.number}",
     }

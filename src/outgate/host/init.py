@@ -64,7 +64,7 @@ def setup(directory: Path, hostname: str) -> None:
     subprocess.run(["/bin/mount", "--move", str(STAGE / "dev"), "/dev"], check=True)  # noqa: S603
     setpriv = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs", "--"]
     os.chdir("/")
-    os.execvp(setpriv[0], [*setpriv, sys.executable, "-I", "-S", __file__, "reap"])  # noqa: S606, S607
+    os.execvp(setpriv[0], [*setpriv, sys.executable, "-I", "-S", __file__, "reap"])  # noqa: S606
 
 
 def reap() -> None:

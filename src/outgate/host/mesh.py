@@ -109,9 +109,12 @@ class Mesh:
             else:
                 changed.append(derived)
                 touched |= _pods(derived)
+        before = self.programmed.http_ports
         self.programmed, delta = egress.program(
             self.programmed, changed, removed, self.site, self.upstream
         )
+        if self.programmed.http_ports != before:
+            touched |= set(self.workloads)
         return self._with_workloads(delta, touched)
 
     def _with_workloads(self, delta: Delta, touched: Iterable[Name]) -> Delta:
@@ -121,7 +124,13 @@ class Mesh:
             before = self.of_workloads.pop(name, {})
             after: dict[Key, Resource] = {}
             if (workload := self.workloads.get(name)) is not None:
-                made = egress.workload(workload, served.get(name, ()), self.site, self.upstream)
+                made = egress.workload(
+                    workload,
+                    served.get(name, ()),
+                    self.programmed.http_ports,
+                    self.site,
+                    self.upstream,
+                )
                 after = self.of_workloads[name] = {egress.key_of(each): each for each in made}
             changed += [each for key, each in after.items() if before.get(key) != each]
             removed += [key for key in before if key not in after]

@@ -80,7 +80,7 @@ def _number(
         return None
     if type(value) is not int:
         hint = "remove the quotes" if isinstance(value, str) and value.isdecimal() else ""
-        check.error(child(path, key), f"must be a number, not {typed(value)}: {_RANGE}", hint)
+        check.error(child(path, key), f"must be a whole number, not {typed(value)}: {_RANGE}", hint)
         return None
     if not 1 <= value <= MAX_PORT:
         check.error(child(path, key), f"{value} is out of range: {_RANGE}")

@@ -119,7 +119,7 @@ def parse_service(
 def _host(check: Checker, spec: Mapping[str, Any]) -> str:
     value = spec.get("externalName")
     # Unquoted, 2130706433 and 127.1 are numbers in YAML, and addresses all the same.
-    text = check.string(spec, "spec", "externalName")
+    text = str(value) if type(value) in (int, float) else check.string(spec, "spec", "externalName")
     if not text or text == ".":
         return ""
     host, flaw = external_name(text)

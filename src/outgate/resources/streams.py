@@ -15,7 +15,7 @@ _FILLING = rf"(?:{_BLANK}|#[^\r\n]*+)*+"
 _NOTHING = re.compile(
     rf"{_MARK}?{_FILLING}(?:(?<![^\r\n{_MARK}])---(?={_BLANK}|\Z))?{_FILLING}(?:\.\.\.{_FILLING})?\Z"
 )
-_CONTENT = re.compile(rf"{_MARK}?(?:[ \t]*[^ \t\r\n\x85\u2028\u2029#%{_MARK}]|[ \t]+%)")
+_CONTENT = re.compile(rf"{_MARK}?+(?:[ \t]*[^ \t\r\n\x85\u2028\u2029#%]|[ \t]+%)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """A certificate authority of our own, so that a proxy's identity is proved and not claimed.
 
-Workload certificates follow the SPIFFE X.509-SVID standard: one URI name, the identity. The namespace and the pod stand
-beside it as a DNS and an e-mail name, because Envoy can use a whole name but cannot take one apart.
+Workload certificates follow the SPIFFE X.509-SVID standard: one URI name, the identity. The
+namespace and the pod stand beside it as a DNS and an e-mail name, because Envoy can use a whole
+name but cannot take one apart.
 """
 
 import datetime
@@ -64,10 +65,14 @@ class Authority:
         usages = (ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH)
         certificate = (
             _builder("outgate workload", self.root.subject, key.public_key(), now, life)
-            .add_extension(x509.SubjectAlternativeName(names), critical=True)
+            .add_extension(x509.SubjectAlternativeName(names), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(ca=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()),
+                critical=False,
+            )
             .sign(self.key, hashes.SHA256())
         )
         return KeyPair(
@@ -87,6 +92,7 @@ def create(now: datetime.datetime, trust_domain: str) -> Authority:
         .add_extension(x509.SubjectAlternativeName([identity]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(ca=True), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
     return Authority(root, key)
@@ -136,8 +142,9 @@ def _name(text: str) -> x509.Name:
 
 def _usage(*, ca: bool) -> x509.KeyUsage:
     return x509.KeyUsage(
-        digital_signature=not ca, key_cert_sign=ca, crl_sign=ca, content_commitment=False, key_encipherment=False,
-        data_encipherment=False, key_agreement=False, encipher_only=False, decipher_only=False,
+        digital_signature=not ca, key_cert_sign=ca, crl_sign=ca, content_commitment=False,
+        key_encipherment=False, data_encipherment=False, key_agreement=False, encipher_only=False,
+        decipher_only=False,
     )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
-"""Holds the current snapshot for one kind of proxy, and tells the streams that follow it what changed."""
+"""The current snapshot for one kind of proxy, and the streams that follow it."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from outgate.errors import EnvoyError, UnavailableError
@@ -32,7 +32,7 @@ class Publisher:
     def publish(
         self, changed: Iterable[Resource] = (), removed: Iterable[tuple[str, str]] = ()
     ) -> int:
-        """Change the snapshot and return its revision; proxies are sent the change as soon as they can take it."""
+        """Change the snapshot, wake the streams that follow it, and return its revision."""
         changed, removed = tuple(changed), tuple(removed)
         if not changed and not removed:
             return self.revision
@@ -52,27 +52,39 @@ class Publisher:
         self._answered = asyncio.Event()
 
     async def wait(self, revision: int, seconds: float) -> tuple[Refusal, ...]:
-        """Wait until a proxy is connected, and all that are have answered for `revision`; return what they refuse.
+        """Wait until a proxy is connected, and all that are have answered for `revision`.
 
-        UnavailableError after `seconds`.
+        Returns what they refuse at present. UnavailableError after `seconds`.
         """
+        await self._until(lambda stream: stream.acknowledged() >= revision, seconds)
+        return self._refusals()
+
+    async def wait_for(self, revision: int, names: Iterable[str], seconds: float) -> None:
+        """Wait until a proxy is connected, and all that are have answered for `names`.
+
+        Others may still be open: Envoy does not answer for clusters before it has resolved the
+        names in them. EnvoyError if one of `names` is refused, UnavailableError after `seconds`.
+        """
+        wanted = frozenset(names)
+
+        def is_done(stream: Stream) -> bool:
+            return stream.acknowledged() >= revision or stream.is_settled(wanted, self.snapshot)
+
+        await self._until(is_done, seconds)
+        for refusal in self._refusals():
+            if not wanted.isdisjoint(refusal.names):
+                raise EnvoyError(f"Envoy refused {', '.join(refusal.names)}: {refusal.message}")
+
+    async def _until(self, is_done: Callable[[Stream], bool], seconds: float) -> None:
         try:
             async with asyncio.timeout(seconds):
-                while not self._is_answered(revision):
+                while not self.followers or not all(
+                    is_done(each.stream) for each in self.followers
+                ):
                     await self._answered.wait()
         except TimeoutError as error:
             reason = "did not answer in time" if self.followers else "is not connected"
             raise UnavailableError(f"Envoy {reason}", hint="outgate status") from error
+
+    def _refusals(self) -> tuple[Refusal, ...]:
         return tuple(each for follower in self.followers for each in follower.stream.refusals())
-
-    async def wait_for(self, revision: int, names: Iterable[str], seconds: float) -> None:
-        """Wait as `wait` does; EnvoyError if what is refused has one of `names`."""
-        wanted = set(names)
-        for refusal in await self.wait(revision, seconds):
-            if wanted & set(refusal.names):
-                raise EnvoyError(f"Envoy refused {', '.join(refusal.names)}: {refusal.message}")
-
-    def _is_answered(self, revision: int) -> bool:
-        return bool(self.followers) and all(
-            each.stream.acknowledged() >= revision for each in self.followers
-        )

@@ -1,8 +1,8 @@
-"""The gRPC edge of the control plane: delta ADS over a Unix socket, and over mTLS where proxies are elsewhere."""
+"""The gRPC edge of the control plane: delta ADS over a Unix socket, and over mTLS for the rest."""
 
 import asyncio
-import contextlib
 import logging
+import os
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -11,6 +11,7 @@ from typing import Any
 
 import grpc
 
+from outgate.errors import HostError
 from outgate.serve.publishing import Follower, Publisher
 from outgate.serve.subscription import Request, Response
 from outgate.xds.protos import ads, discovery
@@ -26,6 +27,8 @@ OPTIONS = (
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     ("grpc.so_reuseport", 0),
 )
+_PATH_BYTES = 107
+"""The longest path of a Unix socket: `sun_path` in unix(7), less its NUL."""
 
 Find = Callable[[str], Publisher | None]
 """Which publisher a node may follow; None refuses it."""
@@ -33,13 +36,15 @@ Find = Callable[[str], Publisher | None]
 
 @dataclass(frozen=True, slots=True)
 class ProxyStatus:
-    """A connected proxy: `acknowledged` is the revision it answered for, `refusals` Envoy's words."""
+    """A connected proxy: `acknowledged` is the revision it answered for."""
 
     node: str
     acknowledged: int
     revision: int
     refusals: tuple[str, ...]
     connected_seconds: float
+    responses: int = 0
+    """How many responses it was sent on this connection."""
 
 
 @dataclass(slots=True, eq=False)
@@ -47,25 +52,18 @@ class _Service(ads.AggregatedDiscoveryServiceServicer):  # type: ignore[misc]  #
     find: Find
     followers: dict[Follower, Publisher] = field(default_factory=dict)
 
-    async def StreamAggregatedResources(  # noqa: N802 - the protocol's name
-        self,
-        _: AsyncIterator[Any],
-        context: Any,  # noqa: ANN401
-    ) -> None:
+    async def StreamAggregatedResources(self, _: AsyncIterator[Any], context: Any) -> None:
         await context.abort(
             grpc.StatusCode.UNIMPLEMENTED, "only delta is served: set api_type: DELTA_GRPC"
         )
 
-    async def DeltaAggregatedResources(  # noqa: N802 - the protocol's name
-        self,
-        requests: AsyncIterator[Any],
-        context: Any,  # noqa: ANN401
-    ) -> None:
+    async def DeltaAggregatedResources(self, requests: AsyncIterator[Any], context: Any) -> None:
         first = await anext(aiter(requests), None)
         if first is None:
             return
-        node = peer_identity(context) or first.node.id
-        publisher = self.find(node)
+        # Over TLS only the certificate counts: what the proxy calls itself is no proof.
+        node = peer_identity(context) if _is_tls(context) else first.node.id
+        publisher = self.find(node) if node else None
         if publisher is None:
             await context.abort(
                 grpc.StatusCode.PERMISSION_DENIED, f"{node!r} is not a proxy of this mesh"
@@ -76,7 +74,7 @@ class _Service(ads.AggregatedDiscoveryServiceServicer):  # type: ignore[misc]  #
         self.followers[follower] = publisher
         _log.info("proxy %s connected", node)
         try:
-            await _converse(follower, publisher, first, requests, context)
+            await _Conversation(follower, publisher, requests, context).run(first)
         finally:
             publisher.followers.discard(follower)
             self.followers.pop(follower, None)
@@ -84,50 +82,43 @@ class _Service(ads.AggregatedDiscoveryServiceServicer):  # type: ignore[misc]  #
             _log.info("proxy %s disconnected", node)
 
 
-async def _converse(
-    follower: Follower,
-    publisher: Publisher,
-    first: Any,
-    requests: AsyncIterator[Any],
-    context: Any,  # noqa: ANN401
-) -> None:
-    def receive(message: Any) -> None:  # noqa: ANN401
+@dataclass(frozen=True, slots=True)
+class _Conversation:
+    """One stream: what is read and written on it."""
+
+    follower: Follower
+    publisher: Publisher
+    requests: AsyncIterator[Any]
+    context: Any
+
+    async def run(self, first: Any) -> None:
+        """Go on until the proxy closes its side."""
+        self._receive(first)
+        async with asyncio.TaskGroup() as group:
+            writing = group.create_task(self._write())
+            async for message in self.requests:
+                self._receive(message)
+            writing.cancel()
+
+    def _receive(self, message: Any) -> None:
         request = _read(message)
         if request.error:
-            _log.error("proxy %s refused %s: %s", follower.node, message.type_url, request.error)
-        follower.stream.receive(message.type_url, request, publisher.snapshot)
-        follower.wake.set()
-        if request.nonce:
-            publisher.answered()
+            names = (self.follower.node, message.type_url, request.error)
+            _log.error("proxy %s refused %s: %s", *names)
+        self.follower.stream.receive(message.type_url, request, self.publisher.snapshot)
+        self.follower.wake.set()
 
-    async def read() -> None:
-        async for message in requests:
-            receive(message)
-        raise _DoneError
-
-    async def write() -> None:
+    async def _write(self) -> None:
+        follower, publisher = self.follower, self.publisher
         while True:
             await follower.wake.wait()
             follower.wake.clear()
             while found := follower.stream.next(publisher.snapshot, publisher.revision):
-                await context.write(_written(*found))
+                await self.context.write(_written(*found))
             publisher.answered()
 
-    receive(first)
-    with contextlib.suppress(_DoneError):
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(read())
-                group.create_task(write())
-        except* _DoneError:
-            raise _DoneError from None
 
-
-class _DoneError(Exception):
-    """The proxy closed its side of the stream."""
-
-
-def _read(message: Any) -> Request:  # noqa: ANN401
+def _read(message: Any) -> Request:
     return Request(
         tuple(message.resource_names_subscribe),
         tuple(message.resource_names_unsubscribe),
@@ -137,7 +128,7 @@ def _read(message: Any) -> Request:  # noqa: ANN401
     )
 
 
-def _written(type_url: str, response: Response) -> Any:  # noqa: ANN401
+def _written(type_url: str, response: Response) -> Any:
     message = discovery.DeltaDiscoveryResponse(
         type_url=type_url, nonce=response.nonce, removed_resources=response.removed
     )
@@ -147,11 +138,15 @@ def _written(type_url: str, response: Response) -> Any:  # noqa: ANN401
     return message
 
 
-def peer_identity(context: Any) -> str:  # noqa: ANN401
+def peer_identity(context: Any) -> str:
     """Return the SPIFFE ID in the peer's verified certificate; empty on a Unix socket."""
     names = context.auth_context().get("x509_subject_alternative_name", ())
     found = [name.decode() for name in names if name.startswith(b"spiffe://")]
     return found[0] if len(found) == 1 else ""
+
+
+def _is_tls(context: Any) -> bool:
+    return bool(context.auth_context().get("transport_security_type") == [b"ssl"])
 
 
 class Server:
@@ -164,16 +159,37 @@ class Server:
         ads.add_AggregatedDiscoveryServiceServicer_to_server(self._service, self._server)
 
     def listen_unix(self, path: Path) -> None:
-        """Listen on a Unix socket; one left by an earlier process is replaced."""
+        """Listen on a Unix socket for the owner alone; one left by an earlier process is replaced.
+
+        HostError if the path is too long, or is something else than a socket.
+        """
+        if len(os.fsencode(path)) > _PATH_BYTES:
+            hint = f"use a folder that leaves it {_PATH_BYTES} bytes"
+            raise HostError(f"{path} is too long for a Unix socket", hint=hint)
+        if os.path.lexists(path) and not path.is_socket():
+            raise HostError(f"{path} is in the way: it is not a socket", hint="remove it")
         path.unlink(missing_ok=True)
-        self._server.add_insecure_port(f"unix:{path}")
+        # gRPC makes the socket here; nobody else may get in before its mode could be changed.
+        before = os.umask(0o177)
+        try:
+            self._server.add_insecure_port(f"unix:{path}")
+        except RuntimeError as error:
+            raise HostError(f"cannot listen on {path}: {error}") from error
+        finally:
+            os.umask(before)
 
     def listen_tls(self, address: str, key: bytes, chain: bytes, roots: bytes) -> int:
-        """Listen on `host:port` for proxies with a certificate from `roots`; all are PEM. Returns the port."""
+        """Listen on `host:port` for proxies with a certificate from `roots`, and return the port.
+
+        All are PEM. HostError if the address cannot be had.
+        """
         credentials = grpc.ssl_server_credentials(
             [(key, chain)], root_certificates=roots, require_client_auth=True
         )
-        return int(self._server.add_secure_port(address, credentials))
+        try:
+            return int(self._server.add_secure_port(address, credentials))
+        except RuntimeError as error:
+            raise HostError(f"cannot listen on {address}: {error}") from error
 
     async def start(self) -> None:
         """Begin to serve."""
@@ -193,6 +209,7 @@ class Server:
                 publisher.revision,
                 tuple(refusal.message for refusal in each.stream.refusals()),
                 now - each.connected_at,
+                each.stream.responses,
             )
             for each, publisher in self._service.followers.items()
         )

@@ -1,7 +1,7 @@
 """One proxy's stream: its subscriptions, and the order in which types are sent, without I/O.
 
-Make before break: clusters and secrets are sent before what refers to them, and clusters are taken away only after the
-proxy has let go of what referred to them.
+Make before break: clusters and secrets are sent before what refers to them, and clusters are taken
+away only after the proxy has let go of what referred to them.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,11 +12,12 @@ from outgate.xds.snapshot import Snapshot
 
 _PREFIX = "type.googleapis.com/envoy."
 CLUSTER = _PREFIX + "config.cluster.v3.Cluster"
+LISTENER = _PREFIX + "config.listener.v3.Listener"
 ORDER = (
     _PREFIX + "extensions.transport_sockets.tls.v3.Secret",
     CLUSTER,
     _PREFIX + "config.endpoint.v3.ClusterLoadAssignment",
-    _PREFIX + "config.listener.v3.Listener",
+    LISTENER,
     _PREFIX + "config.route.v3.ScopedRouteConfiguration",
     _PREFIX + "config.route.v3.RouteConfiguration",
 )
@@ -30,7 +31,7 @@ class Stream:
     subscriptions: dict[str, Subscription] = field(default_factory=dict)
 
     def receive(self, type_url: str, request: Request, snapshot: Snapshot) -> None:
-        """Take in a request; a type that is not served is ignored, so that the proxy goes on without it."""
+        """Take in a request; a type that is not served is ignored: the proxy goes on without it."""
         if type_url not in ORDER:
             return
         if type_url not in self.subscriptions:
@@ -49,21 +50,44 @@ class Stream:
             subscription = self.subscriptions.get(type_url)
             if subscription is None:
                 continue
-            hold = type_url == CLUSTER and self._refers()
+            hold = type_url == CLUSTER
             if response := subscription.next(snapshot, revision, hold_removals=hold):
                 return type_url, response
-        return None
+            if subscription.is_behind(snapshot):
+                # What comes after may refer to what is still to be sent here.
+                return None
+        clusters = self.subscriptions.get(CLUSTER)
+        if clusters is None or self._refers(snapshot):
+            return None
+        response = clusters.next(snapshot, revision)
+        return (CLUSTER, response) if response else None
 
-    def _refers(self) -> bool:
+    def _refers(self, snapshot: Snapshot) -> bool:
         """Whether what may refer to clusters is still to be sent, or has not been answered."""
         later = ORDER[ORDER.index(CLUSTER) + 1 :]
         found = (self.subscriptions[each] for each in later if each in self.subscriptions)
-        return any(each.is_waiting or each.has_news() for each in found)
+        return any(each.is_waiting or each.has_news(snapshot) for each in found)
 
     def acknowledged(self) -> int:
-        """Return the revision up to which the proxy has answered for every type it subscribed to."""
-        return min((each.acknowledged for each in self.subscriptions.values()), default=-1)
+        """Return the revision up to which the proxy has answered for every type it subscribed to.
+
+        A proxy that has not asked for clusters and listeners is only starting: -1.
+        """
+        if not self.subscriptions.keys() >= {CLUSTER, LISTENER}:
+            return -1
+        return min(each.acknowledged for each in self.subscriptions.values())
+
+    def is_settled(self, names: frozenset[str], snapshot: Snapshot) -> bool:
+        """Whether the proxy, once started, has answered for what `names` are now, of any type."""
+        if not self.subscriptions.keys() >= {CLUSTER, LISTENER}:
+            return False
+        return all(each.is_settled(names, snapshot) for each in self.subscriptions.values())
+
+    @property
+    def responses(self) -> int:
+        """How many responses were sent."""
+        return sum(each.responses for each in self.subscriptions.values())
 
     def refusals(self) -> tuple[Refusal, ...]:
         """Return what the proxy refuses at present."""
-        return tuple(each.refusal for each in self.subscriptions.values() if each.refusal)
+        return tuple(refusal for each in self.subscriptions.values() for refusal in each.refusals())

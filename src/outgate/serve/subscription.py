@@ -1,9 +1,15 @@
-"""The state of one proxy's subscription to one type, as the delta xDS protocol defines it, without I/O.
+"""One proxy's subscription to one type, as the delta xDS protocol defines it, without I/O.
 
-Whoever owns it feeds it requests and changes, and asks `next` what is to be sent. At most one response is under way,
-so that a slow proxy costs no more memory than the names it subscribed to: changes meanwhile are only noted by name.
+Whoever owns it feeds it requests and changes, and asks `next` what is to be sent. At most one
+response is under way, so that a slow proxy costs no more memory than the names it subscribed to:
+changes meanwhile are only noted by name.
+
+Envoy may drop a whole response for one bad resource in it, and its words need not name it. So what
+was refused together is sent again in parts, until the bad resource has been refused alone; all
+others are in place by then.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -14,7 +20,7 @@ WILDCARD = "*"
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a proxy said: `nonce` is empty unless it answers a response, `error` unless it refused it."""
+    """What a proxy said: `nonce` is empty unless it answers a response, `error` unless a NACK."""
 
     subscribe: tuple[str, ...] = ()
     unsubscribe: tuple[str, ...] = ()
@@ -31,53 +37,76 @@ class Response:
     resources: tuple[Resource, ...]
     removed: tuple[str, ...]
     revision: int
+    """The revision that the proxy is at when it has answered this."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A NACK: which resources, and Envoy's words; `names` are all that were sent where the words name none."""
+    """A NACK: which resources, and Envoy's words."""
 
     names: tuple[str, ...]
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    version: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """What was known of a resource when it was sent."""
+
+    version: str | None
+    asked: bool
+
+
 @dataclass(slots=True)
 class Subscription:
-    """One type on one stream; `type_url` is for the owner's use."""
+    """One type on one stream."""
 
     type_url: str
     wildcard: bool = False
     names: set[str] = field(default_factory=set)
     known: dict[str, str] = field(default_factory=dict)
     """Versions that the proxy has, or is being sent."""
-    refused: dict[str, str] = field(default_factory=dict)
-    """Versions that the proxy refused: they are not sent again until they change."""
-    refusal: Refusal | None = None
-    """The last refusal, until what was refused has changed and was taken."""
     acknowledged: int = -1
     """The revision up to which the proxy has answered for everything."""
     responses: int = 0
+    _refused: dict[str, _Refused] = field(default_factory=dict)
+    """What the proxy refused: it is not sent again until it changes."""
     _asked: set[str] = field(default_factory=set)
+    """Names that want an answer, also if the proxy has that version, or if there is no such one."""
     _dirty: set[str] = field(default_factory=set)
+    _held: set[str] = field(default_factory=set)
+    """What is gone, but was not to be removed yet."""
+    _suspects: list[frozenset[str]] = field(default_factory=list)
+    """Parts of a refused response, each to be sent by itself."""
     _started: bool = False
-    _owes: bool = False
-    """Whether an answer is due even if it is empty: Envoy holds its start back until the first one."""
+    _greet: bool = False
     _under_way: Response | None = None
-    _before: dict[str, str | None] = field(default_factory=dict)
+    _before: dict[str, _Before] = field(default_factory=dict)
 
     @property
     def is_waiting(self) -> bool:
         """Whether a response has not been answered yet."""
         return self._under_way is not None
 
+    def refusals(self) -> tuple[Refusal, ...]:
+        """Return what the proxy refuses at present, by name."""
+        return tuple(Refusal((name,), each.message) for name, each in sorted(self._refused.items()))
+
     def receive(self, request: Request, snapshot: Snapshot) -> None:
-        """Take in what the proxy said; an answer to anything but the last response is out of date and ignored."""
+        """Take in what the proxy said; an answer to any but the last response is ignored."""
         if not self._started:
             self._start(request, snapshot)
         elif request.nonce and self._under_way and request.nonce == self._under_way.nonce:
-            self._answer(request.error)
+            self._answer(self._under_way, request.error)
         self._subscribe(request.subscribe, snapshot)
         self._unsubscribe(request.unsubscribe)
+        # What the proxy brought along needs no answer if it is still right.
+        self._asked.difference_update(request.initial_versions)
 
     def _start(self, request: Request, snapshot: Snapshot) -> None:
         self._started = True
@@ -86,12 +115,14 @@ class Subscription:
         # A first request that names nothing asks for everything: the protocol's older form of "*".
         if not request.subscribe:
             self._subscribe((WILDCARD,), snapshot)
+        # Envoy's start-up waits for an answer, also where there is nothing to be had.
+        everything = not request.subscribe or WILDCARD in request.subscribe
+        self._greet = everything and not request.initial_versions
 
     def _subscribe(self, names: Iterable[str], snapshot: Snapshot) -> None:
         for name in names:
             if name == WILDCARD:
                 self.wildcard = True
-                self._owes = not self.known
                 self._dirty |= set(snapshot.of_type(self.type_url))
             else:
                 self.names.add(name)
@@ -102,82 +133,149 @@ class Subscription:
         for name in names:
             if name == WILDCARD:
                 self.wildcard = False
+                self.known = {each: self.known[each] for each in self.names & self.known.keys()}
+                continue
             self.names.discard(name)
             self._asked.discard(name)
+            self._refused.pop(name, None)
             self.known.pop(name, None)
+            if self.wildcard:
+                # The protocol wants to hear whether the name goes on as part of everything.
+                self._asked.add(name)
+                self._dirty.add(name)
 
-    def _answer(self, error: str) -> None:
-        sent = self._under_way
-        assert sent is not None  # noqa: S101 - checked by the only caller
+    def _answer(self, sent: Response, error: str) -> None:
         self._under_way = None
-        self.acknowledged = sent.revision
-        if not error:
-            if self.refusal and not any(name in self.refused for name in self.refusal.names):
-                self.refusal = None
-            return
-        named = tuple(each.name for each in sent.resources if each.name in error)
-        names = named or tuple(each.name for each in sent.resources)
-        self.refusal = Refusal(names, error)
-        for each in sent.resources:
-            if each.name in names:
-                self.refused[each.name] = each.version
-                before = self._before.get(each.name)
-                if before is None:
-                    self.known.pop(each.name, None)
-                else:
-                    self.known[each.name] = before
+        if error and sent.resources:
+            self._undo()
+            self._suspect(sent, error)
+        if not self._suspects:
+            self.acknowledged = sent.revision
+        self._before = {}
+
+    def _undo(self) -> None:
+        for name, before in self._before.items():
+            if before.version is None:
+                self.known.pop(name, None)
+            else:
+                self.known[name] = before.version
+            if before.asked:
+                self._asked.add(name)
+
+    def _suspect(self, sent: Response, error: str) -> None:
+        parts = _parts(tuple(each.name for each in sent.resources), error)
+        if len(parts) == 1:
+            only = sent.resources[0]
+            self._refused[only.name] = _Refused(only.version, error)
+            # Who waits for it by name learns that it is not to be had.
+            parts = [frozenset({only.name} & self._asked)]
+        parts.append(frozenset(sent.removed))
+        self._suspects[:0] = [part for part in parts if part]
 
     def change(self, names: Iterable[str]) -> None:
         """Note that resources of this type changed, came or went."""
         self._dirty.update(names)
 
-    def has_news(self) -> bool:
-        """Whether there may be something to send."""
-        return bool(self._dirty)
+    def has_news(self, snapshot: Snapshot) -> bool:
+        """Whether there is something to send, other than removals that are held back."""
+        added, removed = self._wanted(snapshot)
+        return bool(added or removed)
+
+    def is_settled(self, names: frozenset[str], snapshot: Snapshot) -> bool:
+        """Whether the proxy has answered for what `names` are now; others may still be open."""
+        sent = self._under_way
+        if sent and not names.isdisjoint((*(each.name for each in sent.resources), *sent.removed)):
+            return False
+        noted = self._dirty.union(self._held, *self._suspects)
+        added, removed = self._compare(names & noted, snapshot)
+        return self._started and not added and not removed
+
+    def is_behind(self, snapshot: Snapshot) -> bool:
+        """Whether there is something to add that has to wait for an answer."""
+        return self.is_waiting and bool(self._wanted(snapshot)[0])
+
+    def _wanted(self, snapshot: Snapshot) -> tuple[list[Resource], list[str]]:
+        added, removed = self._compare(self._dirty.union(*self._suspects), snapshot)
+        # What does not concern this proxy need not be looked at again.
+        self._dirty &= {*(each.name for each in added), *removed}
+        return added, removed
 
     def next(
         self, snapshot: Snapshot, revision: int, *, hold_removals: bool = False
     ) -> Response | None:
-        """Return what is to be sent now, if anything; with `hold_removals` what is gone stays noted for later."""
+        """Return what is to be sent now, if anything; `hold_removals` keeps them for later."""
         if self._under_way is not None or not self._started:
             return None
+        self._dirty |= self._held
+        self._held = set()
+        while batch := self._suspects.pop(0) if self._suspects else self._take():
+            added, removed = self._compare(batch, snapshot)
+            if hold_removals:
+                self._held.update(name for name in removed if name not in self._asked)
+                removed = [name for name in removed if name in self._asked]
+            if added or removed:
+                return self._send(added, removed, revision)
+        if self._greet:
+            return self._send([], [], revision)
+        if not self._held:
+            self.acknowledged = revision
+        return None
+
+    def _take(self) -> frozenset[str]:
+        taken, self._dirty = frozenset(self._dirty), set()
+        return taken
+
+    def _compare(
+        self, names: Iterable[str], snapshot: Snapshot
+    ) -> tuple[list[Resource], list[str]]:
         added: list[Resource] = []
         removed: list[str] = []
-        held: set[str] = set()
-        for name in sorted(self._dirty):
+        for name in sorted(names):
             resource = snapshot.get(self.type_url, name)
-            if resource is not None and self._wants(resource):
-                if self._is_new(resource):
-                    added.append(resource)
-            elif name in self.known or name in self._asked:
-                # A name that was asked for and is not there is answered too, so that Envoy stops waiting.
-                (held.add if hold_removals and name not in self._asked else removed.append)(name)
-        self._dirty = held
-        if not added and not removed and not self._owes:
-            if not held:
-                self.acknowledged = revision
-            return None
-        return self._send(added, removed, revision if not held else revision - 1)
+            refused = self._refused.get(name)
+            if refused and (resource is None or refused.version != resource.version):
+                del self._refused[name]
+                refused = None
+            if resource is None or not self._covers(resource):
+                if name in self.known or name in self._asked:
+                    removed.append(name)
+            elif refused:
+                if name in self._asked and name not in self.known:
+                    removed.append(name)
+            elif name in self._asked or self.known.get(name) != resource.version:
+                added.append(resource)
+        return added, removed
 
-    def _wants(self, resource: Resource) -> bool:
+    def _covers(self, resource: Resource) -> bool:
         return resource.name in self.names or (self.wildcard and not resource.on_demand)
-
-    def _is_new(self, resource: Resource) -> bool:
-        if self.refused.get(resource.name) == resource.version:
-            return False
-        return resource.name in self._asked or self.known.get(resource.name) != resource.version
 
     def _send(self, added: list[Resource], removed: list[str], revision: int) -> Response:
         self.responses += 1
-        self._owes = False
-        self._before = {each.name: self.known.get(each.name) for each in added}
-        for each in added:
-            self.known[each.name] = each.version
-            self.refused.pop(each.name, None)
-            self._asked.discard(each.name)
+        self._greet = False
+        names = (*(each.name for each in added), *removed)
+        self._before = {n: _Before(self.known.get(n), n in self._asked) for n in names}
+        self.known.update((each.name, each.version) for each in added)
         for name in removed:
             self.known.pop(name, None)
-            self.refused.pop(name, None)
-            self._asked.discard(name)
-        self._under_way = Response(str(self.responses), tuple(added), tuple(removed), revision)
+        self._asked.difference_update(names)
+        unfinished = self._suspects or self._dirty or self._held
+        reached = self.acknowledged if unfinished else revision
+        self._under_way = Response(str(self.responses), tuple(added), tuple(removed), reached)
         return self._under_way
+
+
+def _parts(names: tuple[str, ...], error: str) -> list[frozenset[str]]:
+    """Divide what was refused together: what Envoy names from the rest, or else in the middle."""
+    everything = frozenset(names)
+    named = frozenset(name for name in names if _is_in(name, error))
+    if named and named != everything:
+        return [named, everything - named]
+    middle = len(names) // 2
+    return [part for part in (frozenset(names[:middle]), frozenset(names[middle:])) if part]
+
+
+def _is_in(name: str, text: str) -> bool:
+    # As a whole: `a` is not in `a-b`, nor in `ns/a`, but in "a: no such thing" and in "'a'".
+    return (
+        re.search(rf"(?<![\w-])(?<!\w[./:|]){re.escape(name)}(?![\w-]|[./:|]\w)", text) is not None
+    )

@@ -18,7 +18,7 @@ CLUSTER = PREFIX + "envoy.config.cluster.v3.Cluster"
 SCOPED_ROUTE = PREFIX + "envoy.config.route.v3.ScopedRouteConfiguration"
 
 
-def typed(name: str, **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - a protobuf's JSON form
+def typed(name: str, **fields: Any) -> dict[str, Any]:
     """Return the JSON form of an Any that holds an `envoy.` message of type `name`."""
     return {"@type": f"{PREFIX}envoy.{name}", **fields}
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from google.protobuf import duration_pb2, wrappers_pb2
 
 from outgate.model.addresses import Address
-from outgate.model.destinations import External, Internal, Name, Port
+from outgate.model.destinations import Destination, External, Internal, Name, Port
 from outgate.resources.protocols import Protocol
 from outgate.settings import Settings
 from outgate.xds import building, naming
@@ -33,25 +33,26 @@ class Upstream:
 
 
 def external(service: External, address: Address, upstream: Upstream) -> tuple[Resource, ...]:
-    """Return the clusters of an external service; those that few need come only on demand."""
+    """Return the clusters of an external service."""
     resources: list[Resource] = []
     for port in service.ports:
         if port.is_http:
             resources.append(building.cluster(_http(service, port, upstream), on_demand=True))
-        for ip in (address.ipv4, address.ipv6):
-            if port.is_http:
-                resources.append(late_alias(naming.raw_cluster(ip, port.number), service.name))
-            else:
-                name = naming.raw_cluster(ip, port.number)
-                resources.append(
-                    building.cluster(_dns(name, service, port, upstream), on_demand=True)
-                )
-            if port.protocol is Protocol.HTTPS:
-                name = naming.tls_cluster(ip, port.number, service.host)
-                resources.append(
-                    building.cluster(_dns(name, service, port, upstream), on_demand=True)
-                )
+        for name in _raw_names(service, address, port):
+            message = (
+                late_alias(name, service.name)
+                if port.is_http
+                else _dns(name, service, port, upstream)
+            )
+            resources.append(building.cluster(message))
     return tuple(resources)
+
+
+def _raw_names(service: Destination, address: Address, port: Port) -> tuple[str, ...]:
+    """Return the clusters by which connections to a port are found by address: none where all ports are HTTP."""
+    if not service.has_raw_port:
+        return ()
+    return tuple(naming.raw_cluster(ip, port.number) for ip in (address.ipv4, address.ipv6))
 
 
 def internal(service: Internal, address: Address) -> tuple[Resource, ...]:
@@ -64,22 +65,20 @@ def internal(service: Internal, address: Address) -> tuple[Resource, ...]:
             _describe(message, service.name)
             _speak(message, port.protocol)
             resources.append(building.cluster(message, on_demand=True))
-        for ip in (address.ipv4, address.ipv6):
-            name = naming.raw_cluster(ip, port.number)
-            if port.is_http:
-                resources.append(late_alias(name, service.name))
-            else:
-                message = _to_listeners(name, targets)
-                _describe(message, service.name)
-                resources.append(building.cluster(message, on_demand=True))
+        for name in _raw_names(service, address, port):
+            message = (
+                late_alias(name, service.name) if port.is_http else _to_listeners(name, targets)
+            )
+            _describe(message, service.name)
+            resources.append(building.cluster(message))
     return tuple(resources)
 
 
-def late_alias(name: str, service: Name) -> Resource:
-    """Return the way back into the pipeline for a connection to a declared HTTP port whose client was slow to speak."""
+def late_alias(name: str, service: Name) -> ext.cluster.Cluster:
+    """Return the way back into the pipeline for an HTTP port of a service that has a plain TCP port too."""
     message = _to_listeners(name, (naming.LATE,))
     _describe(message, service)
-    return building.cluster(message, on_demand=True)
+    return message
 
 
 def shared() -> tuple[Resource, ...]:
@@ -218,6 +217,8 @@ def _originate(message: ext.cluster.Cluster, host: str, ca_file: str) -> None:
     context = ext.tls.UpstreamTlsContext(sni=host)
     common = context.common_tls_context
     common.tls_params.tls_minimum_protocol_version = ext.tls_common.TlsParameters.TLSv1_2
+    # As a client Envoy would stop at 1.2.
+    common.tls_params.tls_maximum_protocol_version = ext.tls_common.TlsParameters.TLSv1_3
     validation = common.validation_context
     validation.trusted_ca.filename = ca_file
     name = validation.match_typed_subject_alt_names.add()

@@ -11,7 +11,7 @@ from outgate.xds import naming
 from outgate.xds.building import typed
 
 NOT_DECLARED = "no resource declares this name and port for this namespace"
-NOT_DECLARED_TLS = "no resource declares this address, port and TLS server name"
+NOT_DECLARED_TLS = "TLS of the workload itself needs a plain TCP port; where a port is https, call it as http://NAME:PORT"
 NOT_DECLARED_TCP = "no resource declares this address and port"
 
 
@@ -92,7 +92,8 @@ def connection_log(path: str, caller: Caller, *, tls: bool) -> list[dict[str, An
         path,
         _common(caller, "tls" if tls else "tcp")
         | {
-            "destination": "%REQUESTED_SERVER_NAME%" if tls else "%DOWNSTREAM_LOCAL_ADDRESS%",
+            "destination": "%DOWNSTREAM_LOCAL_ADDRESS%",
+            "server_name": "%REQUESTED_SERVER_NAME%",
             "decision": f"%CEL({found} ? 'allowed' : 'denied')%",
             "reason": f"%CEL({found} ? 'declared' : '{reason}')%",
             "service": f"%CLUSTER_METADATA({naming.METADATA}:service)%",

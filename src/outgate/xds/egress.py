@@ -3,6 +3,7 @@
 A change costs what it touches: what other services serialised to is shared, and the DNS table is joined from parts.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -43,6 +44,13 @@ class Programmed:
         default_factory=lambda: MappingProxyType({})
     )
     records: Mapping[Name, bytes] = field(default_factory=lambda: MappingProxyType({}))
+    ports: Mapping[int, int] = field(default_factory=lambda: MappingProxyType({}))
+    """Numbers of HTTP ports, and how many services have each."""
+
+    @property
+    def http_ports(self) -> tuple[int, ...]:
+        """All of them, sorted."""
+        return tuple(sorted(self.ports))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +65,7 @@ def shared(site: Site, upstream: Upstream) -> tuple[Resource, ...]:
     """Return what is there without any service or workload."""
     return (
         *clusters.shared(),
+        listeners.capture(upstream.settings, site.log, ()),
         *listeners.shared(upstream.settings, site.log),
         *tunnels.front(site.tunnel, upstream.settings),
         dns.cluster(naming.DNS, site.dns_port),
@@ -112,7 +121,23 @@ def program(
     if gone or any(previous.records.get(name) != records[name] for name in wanted):
         ordered = (records[name] for name in sorted(records))
         delta = replace(delta, changed=(*delta.changed, *_tables(site, ordered)))
-    return Programmed(allocation, destinations, resources, records), delta
+    counted = _ports(previous, wanted.values(), (*gone, *wanted))
+    if counted.keys() != previous.ports.keys():
+        tunnels_end = listeners.capture(upstream.settings, site.log, tuple(sorted(counted)))
+        delta = replace(delta, changed=(*delta.changed, tunnels_end))
+    return Programmed(allocation, destinations, resources, records, counted), delta
+
+
+def _ports(
+    previous: Programmed, changed: Iterable[Destination], touched: Iterable[Name]
+) -> dict[int, int]:
+    counts = Counter(previous.ports)
+    for name in touched:
+        if (before := previous.destinations.get(name)) is not None:
+            counts.subtract(port.number for port in before.ports if port.is_http)
+    for each in changed:
+        counts.update(port.number for port in each.ports if port.is_http)
+    return {number: count for number, count in counts.items() if count > 0}
 
 
 def key_of(resource: Resource) -> Key:
@@ -151,10 +176,14 @@ def _resources(
 
 
 def workload(
-    workload: Workload, served: Iterable[int], site: Site, upstream: Upstream
+    workload: Workload,
+    served: Iterable[int],
+    http_ports: tuple[int, ...],
+    site: Site,
+    upstream: Upstream,
 ) -> tuple[Resource, ...]:
-    """Return a workload's own resources; `served` are its ports that Services lead to."""
+    """Return a workload's own resources; `served` are its ports that Services lead to, `http_ports` all that are HTTP."""
     ports = sorted(served)
     inner = (listeners.inbound(workload.name, port) for port in ports)
     into = (clusters.into_pod(workload.name, workload.netns, port) for port in ports)
-    return (*listeners.workload(workload, upstream.settings, site.log), *inner, *into)
+    return (*listeners.workload(workload, upstream.settings, site.log, http_ports), *inner, *into)

@@ -35,6 +35,8 @@ from envoy.extensions.filters.udp.udp_proxy.v3 import udp_proxy_pb2 as _udp_prox
 from envoy.extensions.http.early_header_mutation.header_mutation.v3 import (
     header_mutation_pb2 as _early,
 )
+from envoy.extensions.matching.common_inputs.network.v3 import network_inputs_pb2 as _inputs
+from envoy.extensions.matching.input_matchers.ip.v3 import ip_pb2 as _ip
 from envoy.extensions.network.dns_resolver.cares.v3 import cares_dns_resolver_pb2 as cares
 from envoy.extensions.resource_monitors.downstream_connections.v3 import (
     downstream_connections_pb2 as _connections,
@@ -67,6 +69,7 @@ __all__ = [
 ]
 
 _REGISTERED = (
+    _inputs, _ip,
     _file, _internal, _on_demand, _router, _http_state, _http_inspector, _original_dst, _tls_inspector,
     _hcm, _net_state, _tcp_proxy, _udp_route, _udp_proxy, _early, _connections, _up, _raw,
 )  # fmt: skip

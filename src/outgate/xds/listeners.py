@@ -1,6 +1,7 @@
 """Where captured connections arrive: in a workload's own namespace, or at the end of a tunnel.
 
-The number and the size of these resources depend on how many workloads there are, never on how many services.
+The number and the size of these resources depend on how many workloads there are, not on how many services: all that
+shows of those are the numbers of their HTTP ports.
 """
 
 from typing import Any
@@ -55,7 +56,9 @@ def _raw(settings: Settings, log: str, caller: denials.Caller) -> dict[str, Any]
     }
 
 
-def workload(workload: Workload, settings: Settings, log: str) -> tuple[Resource, ...]:
+def workload(
+    workload: Workload, settings: Settings, log: str, ports: tuple[int, ...]
+) -> tuple[Resource, ...]:
     """Return the listeners that the egress Envoy opens in a workload's namespace: TCP for node capture, DNS for all."""
     dns = building.listener(
         {
@@ -71,7 +74,7 @@ def workload(workload: Workload, settings: Settings, log: str) -> tuple[Resource
         "name": naming.workload_listener(workload.name, naming.CAPTURE),
         **_sockets(workload.netns, naming.CAPTURE_PORT),
         **_sniffing(pipeline.SNIFF_SECONDS),
-        **pipeline.chains(settings, log, caller),
+        **pipeline.chains(settings, log, caller, ports),
     }
     raw = {
         "name": naming.workload_listener(workload.name, naming.RAW),
@@ -106,21 +109,31 @@ def _dns_proxy(*, forward: bool) -> dict[str, Any]:
     return {"name": "envoy.filters.udp_listener.udp_proxy", "typed_config": proxy}
 
 
+def capture(settings: Settings, log: str, ports: tuple[int, ...]) -> Resource:
+    """Return the inner listener at the end of tunnels; `ports` are those of declared HTTP services."""
+    return building.listener(
+        {
+            "name": naming.CAPTURE,
+            "internal_listener": {},
+            **_sniffing(pipeline.SNIFF_SECONDS),
+            **pipeline.chains(settings, log, denials.TUNNELLED, ports),
+        }
+    )
+
+
 def shared(settings: Settings, log: str) -> tuple[Resource, ...]:
-    """Return the egress Envoy's inner listeners, that tunnels and slow clients are led to."""
-    caller = denials.TUNNELLED
-    capture = {
-        "name": naming.CAPTURE,
-        "internal_listener": {},
-        **_sniffing(pipeline.SNIFF_SECONDS),
-        **pipeline.chains(settings, log, caller),
-    }
+    """Return the inner listeners for plain TCP at the end of tunnels, and for HTTP ports beside a plain TCP port."""
     late = {
         "name": naming.LATE,
         "internal_listener": {},
         **_sniffing(pipeline.LATE_SNIFF_SECONDS),
-        # Without a default chain, what is neither TLS nor HTTP is closed: its address said that it is not plain TCP.
-        "filter_chains": pipeline.chains(settings, log, caller)["filter_chains"],
+        **pipeline.chains(settings, log, denials.TUNNELLED),
     }
-    raw = {"name": naming.RAW, "internal_listener": {}, **_raw(settings, log, caller)}
-    return building.listener(capture), building.listener(late), building.listener(raw)
+    # What speaks neither TLS nor HTTP there has nowhere to go: its address has led it here once already.
+    del late["default_filter_chain"]
+    raw = {
+        "name": naming.RAW,
+        "internal_listener": {},
+        **_raw(settings, log, denials.TUNNELLED),
+    }
+    return building.listener(late), building.listener(raw)

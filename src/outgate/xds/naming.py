@@ -1,6 +1,6 @@
 """The names by which Envoy's resources refer to each other, in one place because the data path is built on them.
 
-A connection's cluster is looked up by its address (`raw_cluster`, `tls_cluster`): a cluster that does not exist is a
+A plain TCP connection's cluster is looked up by its address (`raw_cluster`): a cluster that does not exist is a
 destination that is not declared. So a listener never has to list destinations, and never changes with them.
 """
 
@@ -52,13 +52,8 @@ def host_port(address: IpAddress, port: int) -> str:
 
 
 def raw_cluster(address: IpAddress, port: int) -> str:
-    """Return the cluster of connections to a virtual address in which no protocol was recognised (yet)."""
+    """Return the cluster of connections to a virtual address of a service that has a plain TCP port."""
     return f"tcp|{host_port(address, port)}"
-
-
-def tls_cluster(address: IpAddress, port: int, server_name: str) -> str:
-    """Return the cluster of TLS connections that the workload itself opened, by the SNI in them."""
-    return f"tls|{host_port(address, port)}|{server_name}"
 
 
 def internal_cluster(listener: str) -> str:

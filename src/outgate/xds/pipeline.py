@@ -1,11 +1,14 @@
 """The pipeline: what happens to a captured connection, whichever way it came.
 
-Nothing here depends on which services exist. An HTTP request finds its routes by the service and namespace in its Host;
-any other connection finds its cluster by address, port and SNI. What is not found is not declared, and is denied.
+Nothing here depends on which services exist, but for the numbers of their HTTP ports. An HTTP request finds its routes by
+the service and namespace in its Host; a plain TCP connection finds its cluster by its address and port. What is not
+found is not declared, and is denied.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
+from outgate.model.addresses import IPV4, IPV6
 from outgate.settings import Settings
 from outgate.xds import denials, naming
 from outgate.xds.building import typed
@@ -13,9 +16,11 @@ from outgate.xds.denials import Caller
 
 ADS = {"ads": {}, "resource_api_version": "V3"}
 SNIFF_SECONDS = 0.04
-"""How long a listener waits for a client's first bytes: denials must come within 0.1 s. A declared HTTP port is found
-again by its address afterwards (`clusters.late_alias`), so a slow client loses nothing."""
+"""How long a listener waits for a client's first bytes: denials must come within 0.1 s. On a declared HTTP port a slower
+client is waited for by the HTTP filter."""
 LATE_SNIFF_SECONDS = 15.0
+LATE_IDLE_SECONDS = 60.0
+"""How long a connection that was silent at first may be without a request."""
 ON_DEMAND_SECONDS = 5.0
 
 
@@ -67,31 +72,30 @@ def _caller_state(caller: Caller) -> list[dict[str, Any]]:
 def connection_chain(
     settings: Settings, log: str, caller: Caller, *, tls: bool = False
 ) -> list[dict[str, Any]]:
-    """Return the filters of connections that are not decrypted: to the cluster that their address (and SNI) names."""
+    """Return the filters of connections that are not HTTP: to the cluster that their address and port name.
+
+    With `tls`, where none can be: a port on which the egress opens TLS itself takes plain HTTP.
+    """
     key = "%DOWNSTREAM_LOCAL_ADDRESS%"
-    cluster = f"tls|{key}|%REQUESTED_SERVER_NAME%" if tls else f"tcp|{key}"
-    actions = [
-        state(naming.STATE_CLUSTER, cluster, shared=False),
-        state(naming.STATE_ORIGINAL, key),
-        *_caller_state(caller),
-    ]
     proxy = typed(
         "extensions.filters.network.tcp_proxy.v3.TcpProxy",
         stat_prefix="tls" if tls else "tcp",
         cluster=naming.DENY,
         idle_timeout=seconds(settings.idle_timeout * 12),
-        on_demand={"odcds_config": ADS, "timeout": seconds(ON_DEMAND_SECONDS)},
         access_log=denials.connection_log(log, caller, tls=tls),
     )
-    return [
-        {
-            "name": "envoy.filters.network.set_filter_state",
-            "typed_config": typed(
-                "extensions.filters.network.set_filter_state.v3.Config", on_new_connection=actions
-            ),
-        },
-        {"name": "envoy.filters.network.tcp_proxy", "typed_config": proxy},
+    filters = [{"name": "envoy.filters.network.tcp_proxy", "typed_config": proxy}]
+    if tls:
+        return filters
+    actions = [
+        state(naming.STATE_CLUSTER, f"tcp|{key}", shared=False),
+        state(naming.STATE_ORIGINAL, key),
+        *_caller_state(caller),
     ]
+    config = typed(
+        "extensions.filters.network.set_filter_state.v3.Config", on_new_connection=actions
+    )
+    return [{"name": "envoy.filters.network.set_filter_state", "typed_config": config}, *filters]
 
 
 def _header_mutations(caller: Caller) -> list[dict[str, Any]]:
@@ -127,7 +131,9 @@ def _scoped_routes() -> dict[str, Any]:
     }
 
 
-def http_chain(settings: Settings, log: str, caller: Caller) -> list[dict[str, Any]]:
+def http_chain(
+    settings: Settings, log: str, caller: Caller, idle: float | None = None
+) -> list[dict[str, Any]]:
     """Return the filter of plain HTTP connections: routes by service, namespace and port."""
     on_demand = typed(
         "extensions.filters.http.on_demand.v3.OnDemand",
@@ -164,19 +170,19 @@ def http_chain(settings: Settings, log: str, caller: Caller) -> list[dict[str, A
         use_remote_address=False,
         server_header_transformation="PASS_THROUGH",
         scheme_header_transformation={"match_upstream": True},
-        **_limits(settings),
+        **_limits(settings, idle or settings.idle_timeout),
     )
     return [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]
 
 
-def _limits(settings: Settings) -> dict[str, Any]:
+def _limits(settings: Settings, idle: float) -> dict[str, Any]:
     """Return the limits that Envoy's page on edge best practices asks for."""
     return {
         "stream_idle_timeout": seconds(settings.idle_timeout),
         "request_headers_timeout": "30s",
         "max_request_headers_kb": 60,
         "common_http_protocol_options": {
-            "idle_timeout": seconds(settings.idle_timeout),
+            "idle_timeout": seconds(idle),
             "max_headers_count": 200,
             # nginx's default: a header with "_" can be mistaken for one with "-" behind the egress.
             "headers_with_underscores_action": "ALLOW",
@@ -190,23 +196,70 @@ def _limits(settings: Settings) -> dict[str, Any]:
     }
 
 
-def chains(settings: Settings, log: str, caller: Caller) -> dict[str, Any]:
-    """Return the filter chains of a listener that recognises TLS and HTTP; all else is taken as plain TCP."""
+def chains(
+    settings: Settings, log: str, caller: Caller, ports: Iterable[int] = ()
+) -> dict[str, Any]:
+    """Return the filter chains of a listener that recognises TLS and HTTP; all else is taken as plain TCP.
+
+    On `ports`, those of declared HTTP services, a connection to a virtual address is HTTP before it says anything.
+    """
+    named = {
+        "tls": connection_chain(settings, log, caller, tls=True),
+        "http": http_chain(settings, log, caller),
+    }
+    matchers = [
+        _matched("tls", _single("TransportProtocolInput", _exact("tls"))),
+        _matched("http", _any(_single("ApplicationProtocolInput", each) for each in _HTTP)),
+    ]
+    if numbers := sorted(ports):
+        named["late"] = http_chain(settings, log, caller, LATE_IDLE_SECONDS)
+        on_port = _any(_single("DestinationPortInput", _exact(str(each))) for each in numbers)
+        matchers.append(_matched("late", {"and_matcher": {"predicate": [_VIRTUAL, on_port]}}))
     return {
-        "filter_chains": [
-            {
-                "name": "tls",
-                "filter_chain_match": {"transport_protocol": "tls"},
-                "filters": connection_chain(settings, log, caller, tls=True),
-            },
-            {
-                "name": "http",
-                "filter_chain_match": {"application_protocols": ["http/1.0", "http/1.1", "h2c"]},
-                "filters": http_chain(settings, log, caller),
-            },
-        ],
+        "filter_chains": [{"name": name, "filters": each} for name, each in named.items()],
+        "filter_chain_matcher": {"matcher_list": {"matchers": matchers}},
         "default_filter_chain": {
             "name": "tcp",
             "filters": connection_chain(settings, log, caller),
         },
     }
+
+
+def _exact(value: str) -> dict[str, Any]:
+    return {"value_match": {"exact": value}}
+
+
+_HTTP = tuple(_exact(f"'{name}'") for name in ("http/1.1", "http/1.0", "h2c"))
+
+
+def _single(kind: str, match: dict[str, Any]) -> dict[str, Any]:
+    config = typed(f"extensions.matching.common_inputs.network.v3.{kind}")
+    return {"single_predicate": {"input": {"name": kind, "typed_config": config}, **match}}
+
+
+def _any(predicates: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    several = list(predicates)
+    return several[0] if len(several) == 1 else {"or_matcher": {"predicate": several}}
+
+
+def _matched(chain: str, predicate: dict[str, Any]) -> dict[str, Any]:
+    name = {"@type": "type.googleapis.com/google.protobuf.StringValue", "value": chain}
+    return {"predicate": predicate, "on_match": {"action": {"name": chain, "typed_config": name}}}
+
+
+_VIRTUAL = _single(
+    "DestinationIPInput",
+    {
+        "custom_match": {
+            "name": "virtual",
+            "typed_config": typed(
+                "extensions.matching.input_matchers.ip.v3.Ip",
+                stat_prefix="virtual",
+                cidr_ranges=[
+                    {"address_prefix": str(each.network_address), "prefix_len": each.prefixlen}
+                    for each in (IPV4, IPV6)
+                ],
+            ),
+        }
+    },
+)

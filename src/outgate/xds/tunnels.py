@@ -30,7 +30,10 @@ def _sds(name: str) -> dict[str, Any]:
 def _common_tls(certificate: str, peers: dict[str, str]) -> dict[str, Any]:
     return {
         "alpn_protocols": ["h2"],
-        "tls_params": {"tls_minimum_protocol_version": "TLSv1_3"},
+        "tls_params": {
+            "tls_minimum_protocol_version": "TLSv1_3",
+            "tls_maximum_protocol_version": "TLSv1_3",
+        },
         "tls_certificate_sds_secret_configs": [_sds(certificate)],
         "combined_validation_context": {
             "default_validation_context": {

@@ -105,6 +105,8 @@ def test_a_service_with_any_one_value_replaced(path: tuple[Any, ...], value: Any
 @given(st.lists(PIECES, max_size=20).map("".join))
 def test_one_bad_document_never_stops_the_good_ones(text: str) -> None:
     good = json.dumps(SERVICE)
+    # A directive belongs to the document that follows, so that a bad one does spoil it.
+    text = text.replace("%", "")
     found = read(f"{good}\n---\n{text}\n---\n{good}\n", "f")
     assert found.documents[0].value == SERVICE
     assert found.documents[-1].value == SERVICE

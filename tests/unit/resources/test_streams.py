@@ -46,6 +46,8 @@ def test_files_joined_with_their_byte_order_marks() -> None:
         ("\ufeffb: 2\n", 2),
         ("\ufeff---\nc: 3\n", 3),
     ]
+    assert len(parts("\ufeff# c\n---\na: 1\n")) == 1
+    assert len(parts("\ufeff\ufeff# c\n---\na: 1\n")) == 2
 
 
 def test_nothing() -> None:
