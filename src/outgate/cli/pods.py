@@ -78,7 +78,7 @@ def run_command(command: tuple[str, ...], **options: Any) -> None:
     sys.exit(status)
 
 
-@click.command("exec", context_settings=_COMMAND)
+@click.command("exec")
 @click.argument("pod")
 @click.option("-c", "--container", help="Name of the container; a pod here has one.")
 @click.option("-i", "--stdin", is_flag=True, help="Pass standard input on.")
@@ -96,8 +96,6 @@ def exec_command(
     """Run COMMAND in a pod that runs already."""
     del container
     name = pod.removeprefix("pod/")
-    if command[0] == "--":
-        command = command[1:]
     init = _init(name, namespace)
     sys.exit(entering.run(init, list(command), None, stdin=stdin, tty=tty and sys.stdin.isatty()))
 

@@ -1,10 +1,8 @@
-"""Renders capture rules for `nft -f`: one table, replaced as a whole in one transaction, so that there is no moment
-with half of the rules.
-"""
+"""Renders capture rules for `nft -f`: one table, replaced in one transaction, never half in place."""
 
 from collections.abc import Iterator
 
-from outgate.firewall.rules import LOG_PREFIX, CaptureRules, Network, of_version
+from outgate.firewall.rules import LOG_PREFIX, CaptureRules, Network, collapsed, of_version
 
 TABLE = "outgate"
 _FAMILIES = ((4, "ip"), (6, "ip6"))
@@ -38,11 +36,11 @@ def _chain(name: str, hook: str, rules: Iterator[str] | list[str]) -> list[str]:
 
 
 def _set(networks: tuple[Network, ...]) -> str:
-    return "{ " + ", ".join(str(each) for each in networks) + " }"
+    return "{ " + ", ".join(str(each) for each in collapsed(networks)) + " }"
 
 
 def _ports(ports: tuple[int, ...]) -> str:
-    return "{ " + ", ".join(str(each) for each in sorted(ports)) + " }"
+    return "{ " + ", ".join(str(each) for each in sorted(set(ports))) + " }"
 
 
 def _match(networks: tuple[Network, ...], rest: str) -> Iterator[str]:

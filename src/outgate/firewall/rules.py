@@ -1,6 +1,7 @@
 """What is captured in a workload's network namespace, as data: the one source of every rendering."""
 
 import ipaddress
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 IPv4 = ipaddress.IPv4Network
@@ -44,3 +45,8 @@ class CaptureRules:
 def of_version(networks: tuple[Network, ...], version: int) -> tuple[Network, ...]:
     """Return the networks of one IP version."""
     return tuple(each for each in networks if each.version == version)
+
+
+def collapsed(networks: Iterable[Network]) -> tuple[Network, ...]:
+    """Return networks of one IP version, sorted, without those that others hold: nft may refuse overlaps."""
+    return tuple(ipaddress.collapse_addresses(networks))  # type: ignore[type-var]

@@ -1,6 +1,6 @@
 """The veth pair between the host and the servers' namespace, by iproute2's `ip`."""
 
-import os
+import socket
 import subprocess
 from pathlib import Path
 
@@ -49,7 +49,7 @@ def delete(interface: str) -> None:
 
 def names() -> list[str]:
     """Return the names of all interfaces in this network namespace."""
-    return sorted(entry.name for entry in os.scandir("/sys/class/net"))
+    return sorted(name for _, name in socket.if_nameindex())
 
 
 def _batch(prefix: tuple[str, ...], *lines: str) -> None:

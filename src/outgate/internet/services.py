@@ -20,8 +20,10 @@ from outgate.internet.canary import Recorder
 from outgate.internet.certificates import Authority
 from outgate.internet.zone import Zone
 
-_WORKERS = 8
+# Each connection that is new or busy holds one.
+_WORKERS = 24
 _POLL_SECONDS = 0.05
+_IDLE_SECONDS = 30
 _BANNER = b"220 banner.test ready\r\n"
 _CHUNK = 65536
 
@@ -99,6 +101,21 @@ class _Dns:
         _stop(self._server)
 
 
+class _Tls(BuiltinSSLAdapter):
+    """Shakes hands in the thread that serves the connection.
+
+    The library does it in the one that accepts: a client that says nothing, as some in tests do,
+    would keep out all others.
+    """
+
+    def wrap(self, sock: socket.socket) -> tuple[ssl.SSLSocket, Environ]:
+        environment: Environ = {"HTTPS": "on", "wsgi.url_scheme": "https"}
+        tls = self.context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+        # The name is put in when it is known; the library reads this for each request.
+        tls.environment = environment
+        return tls, environment
+
+
 class _Web:
     """A WSGI application behind cheroot, with TLS if the plan says so."""
 
@@ -112,12 +129,14 @@ class _Web:
         self._name = server.name
         self._recorder = context.recorder
         self._application = application
-        self._server = WsgiServer(address, self._answer, numthreads=_WORKERS, shutdown_timeout=1)
+        self._server = WsgiServer(
+            address, self._answer, numthreads=_WORKERS, timeout=_IDLE_SECONDS, shutdown_timeout=1
+        )
         # Failed handshakes are what some tests are about; they need no stack trace.
         self._server.error_log = lambda *_args, **_kwargs: None  # type: ignore[method-assign]
         if server.certificate is not None:
             pair = context.authority.issue(server.host, server.certificate)
-            adapter = BuiltinSSLAdapter(str(pair.certificate), str(pair.key))
+            adapter = _Tls(str(pair.certificate), str(pair.key))
             adapter.context.set_alpn_protocols(["http/1.1"])
             adapter.context.sni_callback = self._named
             self._server.ssl_adapter = adapter
@@ -129,8 +148,7 @@ class _Web:
 
     def _named(self, connection: ssl.SSLObject, name: str | None, _context: ssl.SSLContext) -> None:
         self._recorder.add("tls", server=self._name, sni=name)
-        # cheroot puts this into the WSGI environment.
-        connection.sni = name  # type: ignore[attr-defined]
+        connection.environment["SSL_TLS_SNI"] = name  # type: ignore[attr-defined]
 
     def _answer(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         self._recorder.add(

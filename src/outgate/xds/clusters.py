@@ -188,6 +188,8 @@ def resolver(addresses: tuple[str, ...]) -> ext.cares.CaresDnsResolverConfig:
         socket = config.resolvers.add().socket_address
         socket.address, socket.port_value = address, 53
     config.dns_resolver_options.no_default_search_domain = True
+    # Envoy acknowledges no cluster while one still waits for its first answer: a dead server must not take long.
+    config.query_timeout_seconds.value, config.query_tries.value = 1, 2
     config.udp_max_queries.CopyFrom(wrappers_pb2.UInt32Value(value=UDP_QUERIES))
     return config
 

@@ -1,0 +1,45 @@
+# Each target installs what it needs: Debian packages with apt-get where they are missing, Python packages into .venv from
+# the lock file. Doing so again is fast and changes nothing.
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test unit lint bench docs lock clean debian bench-tools
+
+demo: debian $(STAMP)
+	$(BIN)/outgate demo
+
+test: lint
+	$(BIN)/pytest -q --timeout 120
+
+lint: debian $(STAMP)
+	$(BIN)/ruff check src tests bench
+	$(BIN)/ruff format --check src tests bench
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: debian bench-tools $(STAMP)
+	$(BIN)/python -m bench
+
+docs: $(STAMP)
+	$(BIN)/python -m tests.reference --write
+
+# Package names after the colon, what shows that they are there before it.
+debian:
+	@./scripts/debian nft:nftables iptables:iptables ip:iproute2 curl:curl /etc/ssl/certs/ca-certificates.crt:ca-certificates
+
+bench-tools:
+	@./scripts/debian wrk:wrk /usr/sbin/nginx:nginx-light
+
+$(STAMP): requirements.lock pyproject.toml
+	@./scripts/venv $(VENV)
+	@touch $@
+
+# Resolves the versions anew.
+lock: $(STAMP)
+	$(BIN)/pip install -q pip-tools
+	$(BIN)/pip-compile -q --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+	  --no-header --extra demo --extra dev --output-file requirements.lock pyproject.toml
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

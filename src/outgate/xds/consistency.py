@@ -1,0 +1,73 @@
+"""Checks that a snapshot is whole: whatever a resource names, and whatever a request could make Envoy look up, exists.
+
+Envoy takes a name that leads nowhere without a word, and the calls that need it fail; so tests check every snapshot.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from outgate.model.addresses import Allocation
+from outgate.model.destinations import Destination, Name
+from outgate.xds import naming, tunnels
+from outgate.xds.building import CLUSTER, LISTENER, SCOPED_ROUTE
+from outgate.xds.rendering import decode
+from outgate.xds.snapshot import Snapshot
+
+SECRETS = frozenset({tunnels.EGRESS_CERTIFICATE, tunnels.WORKLOAD_CERTIFICATE, tunnels.TRUST})
+"""Served beside each snapshot, as they are renewed on their own."""
+_CLUSTER_FIELDS = frozenset({"cluster", "cluster_name"})
+
+
+def dangling(snapshot: Snapshot) -> list[str]:
+    """Return each reference that leads nowhere, as `type/name: kind of what is missing: its name`, sorted."""
+    missing = []
+    for type_url in (CLUSTER, LISTENER, SCOPED_ROUTE):
+        for name, resource in snapshot.of_type(type_url).items():
+            for kind, target in _references(decode(resource)):
+                if not _exists(snapshot, kind, target):
+                    missing.append(f"{type_url.rpartition('.')[2]}/{name}: {kind}: {target}")
+    return sorted(missing)
+
+
+def unreachable(
+    snapshot: Snapshot, destinations: Mapping[Name, Destination], allocation: Allocation
+) -> list[str]:
+    """Return the names that the pipeline would look up for a declared port and not find, sorted."""
+    wanted: list[tuple[str, str]] = []
+    for name, destination in destinations.items():
+        address = allocation.addresses[name]
+        for port in destination.ports:
+            if port.is_http:
+                wanted.append((SCOPED_ROUTE, str(name)))
+                wanted.append((CLUSTER, naming.http_cluster(name, port.number)))
+            if destination.has_raw_port:
+                pair = (address.ipv4, address.ipv6)
+                wanted += [(CLUSTER, naming.raw_cluster(ip, port.number)) for ip in pair]
+    return sorted(name for kind, name in wanted if snapshot.get(kind, name) is None)
+
+
+def _exists(snapshot: Snapshot, kind: str, name: str) -> bool:
+    if kind == "secret":
+        return name in SECRETS
+    return snapshot.get(CLUSTER if kind == "cluster" else LISTENER, name) is not None
+
+
+def _references(value: Any) -> Iterator[tuple[str, str]]:
+    """Yield the clusters, inner listeners and secrets that a resource names, in Envoy's own fields."""
+    if isinstance(value, Mapping):
+        for key, each in value.items():
+            if key in _CLUSTER_FIELDS and isinstance(each, str):
+                yield "cluster", each
+            elif key == "server_listener_name":
+                yield "listener", each
+            elif key.endswith(("sds_secret_configs", "sds_secret_config")):
+                yield from (("secret", one["name"]) for one in _several(each))
+            elif key != "metadata":
+                yield from _references(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _references(each)
+
+
+def _several(value: Any) -> Iterable[Mapping[str, Any]]:
+    return value if isinstance(value, list) else [value]
