@@ -15,7 +15,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--update-golden") and os.environ.get("CI") == "true":
-        raise pytest.UsageError("--update-golden is refused where CI=true: look at the change first")
+        raise pytest.UsageError(
+            "--update-golden is refused where CI=true: look at the change first"
+        )
 
 
 @pytest.fixture

@@ -83,19 +83,17 @@ def _describe(item: Item) -> str:
     if item["kind"] == "Service":
         rows.append(("Type", spec.get("type", "ClusterIP")))
         rows.append(("External Name", spec.get("externalName", "<none>")))
-        for port in spec.get("ports") or ():
-            rows.append(
-                (
-                    "Port",
-                    f"{port.get('name') or '<unset>'}  {port['port']}/{port.get('protocol', 'TCP')}",
-                )
-            )
+        rows += [("Port", _port(each)) for each in spec.get("ports") or ()]
     else:
         rows.append(("Identity", metadata["annotations"]["outgate.dev/identity"]))
         rows.append(("Capture", metadata["annotations"]["outgate.dev/capture"]))
         rows.append(("Status", item["status"]["phase"]))
         rows.append(("Command", " ".join(spec["containers"][0]["command"])))
     return "\n".join(f"{name + ':':<16}{value}" for name, value in rows)
+
+
+def _port(port: Item) -> str:
+    return f"{port.get('name') or '<unset>'}  {port['port']}/{port.get('protocol', 'TCP')}"
 
 
 def _name(item: Item) -> str:

@@ -88,7 +88,7 @@ def _program(changed: list[Path]) -> None:
 def delete_command(
     targets: tuple[str, ...], names: tuple[str, ...], namespace: str, ignore_not_found: bool
 ) -> None:
-    """Delete resources by kind and name, or by manifest; access ends at once.
+    r"""Delete resources by kind and name, or by manifest; access ends at once.
 
     \b
     outgate delete service externalbin securegoogle

@@ -96,9 +96,7 @@ def _surroundings(say: Say, *, internet: bool) -> Iterator[tuple[dict[str, str],
         if internet:
             yield environment, REAL_ADDRESS
         else:
-            say(
-                "A small internet of the demo's own answers for httpbin.org and www.google.com (--internet: the real one)."
-            )
+            say("A small internet of the demo's own answers for httpbin.org and www.google.com.")
             with SmallInternet() as small:
                 environment["OUTGATE_RESOLVERS"] = small.resolver
                 environment["OUTGATE_CA_FILE"] = str(small.ca_file)

@@ -133,17 +133,28 @@ async def adopt(launch: Launch, pid_file: Path, admin: Admin) -> Process | None:
     if process is None:
         _forget(pid_file)
         return None
+    try:
+        if await _is_wanted(process, launch, admin):
+            _log.info("adopted Envoy, pid %d", process.identity.pid)
+            return process
+        await stop(process, pid_file)
+    except BaseException:
+        process.close()
+        raise
+    return None
+
+
+async def _is_wanted(process: Process, launch: Launch, admin: Admin) -> bool:
     if process.identity.config != fingerprint(launch):
         _log.info("Envoy, pid %d, runs another configuration", process.identity.pid)
-    elif not identity.runs_last(process.identity):
+        return False
+    if not identity.runs_last(process.identity):
         _log.info("Envoy, pid %d, runs another binary", process.identity.pid)
-    elif not await _answers(admin):
+        return False
+    if not await _answers(admin):
         _log.warning("Envoy, pid %d, does not answer", process.identity.pid)
-    else:
-        _log.info("adopted Envoy, pid %d", process.identity.pid)
-        return process
-    await stop(process, pid_file)
-    return None
+        return False
+    return True
 
 
 async def stop(process: Process, pid_file: Path) -> None:

@@ -59,18 +59,17 @@ class Api:
     @contextlib.asynccontextmanager
     async def serving(self, path: Path) -> AsyncIterator[None]:
         """Serve on a Unix socket."""
-        path.unlink(missing_ok=True)
         runner = web.AppRunner(self._app, access_log=None, shutdown_timeout=1)
         await runner.setup()
         before = os.umask(0o177)
         try:
+            # A socket that an earlier daemon has left is replaced.
             await web.UnixSite(runner, str(path)).start()
         finally:
             os.umask(before)
         try:
             yield
         finally:
-            path.unlink(missing_ok=True)
             await runner.cleanup()
 
     async def _status(self, _: web.Request) -> web.Response:

@@ -88,8 +88,6 @@ class Daemon:
     async def run(self, ready: asyncio.Event) -> None:
         """Be up, until told to stop; what serves traffic goes on when this is cancelled, or killed."""
         settings = self.layout.settings
-        self.server.listen_unix(self.layout.xds)
-        await self.server.start()
         self.fleet.apply(self.mesh.start())
         subject = Subject(
             tunnels.EGRESS_CERTIFICATE, tunnels.egress_id(settings), "outgate-system", EGRESS
@@ -99,6 +97,10 @@ class Daemon:
         for problem in self.mesh.problems():
             _log.warning("%s", problem)
         await guarding.apply(self.layout)
+        self.fleet.restore()
+        # Only now: a proxy that goes on from before must be told nothing less than all.
+        self.server.listen_unix(self.layout.xds)
+        await self.server.start()
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [
@@ -124,8 +126,6 @@ class Daemon:
         await self.fleet.remove_all()
         await self.egress.supervisor.stop()
         await guarding.remove(self.layout)
-        for path in (self.layout.tunnel, self.layout.xds, self.layout.run / "ports.json"):
-            path.unlink(missing_ok=True)
 
     async def _watch(self) -> None:
         """Take in what people change in the folder themselves."""

@@ -196,12 +196,18 @@ class Fleet:
             log.stop()
         self.apply(self.mesh.remove_workload(name))
 
-    async def adopt(self) -> None:
-        """Go on with the pods that an earlier daemon left, and remove what is left of others."""
+    def restore(self) -> None:
+        """Program the pods that an earlier daemon left, before any proxy is answered: it must not lose theirs."""
         for pod in sandboxes.saved(self.layout):
             owned = pod.owner is None or sandboxes.is_alive(pod.owner)
             if sandboxes.is_alive(pod.init) and owned and self.layout.netns(pod.key).exists():
                 self.pods[pod.key] = pod
+                self.apply(self.mesh.add_workload(pod.workload(self.layout.netns(pod.key))))
+
+    async def adopt(self) -> None:
+        """Go on with the pods that were restored, and remove what is left of others."""
+        for pod in sandboxes.saved(self.layout):
+            if pod.key in self.pods:
                 await self._capture(pod)
                 self._watch(pod)
                 _log.info("adopted pod %s", pod.key)

@@ -38,7 +38,6 @@ class Pod:
     init: Process | None = None
     owner: Process | None = None
     main: Process | None = None
-    sidecar: Process | None = None
     link: int | None = None
     exit_status: int | None = None
 
@@ -105,7 +104,7 @@ class Pod:
 def load(data: bytes) -> Pod:
     """Read what `dump` wrote; ValueError, KeyError or TypeError where it is not that."""
     value = json.loads(data)
-    for name in ("init", "owner", "main", "sidecar"):
+    for name in ("init", "owner", "main"):
         value[name] = Process(**value[name]) if value[name] else None
     for name in ("include", "command"):
         value[name] = tuple(value[name])

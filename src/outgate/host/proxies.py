@@ -68,8 +68,7 @@ def _proxy(layout: Layout, node: str, folder: Path, netns: Path | None, workers:
 
 
 async def stop_left(layout: Layout) -> None:
-    """Stop an egress Envoy, and sidecars, that a daemon that was killed has left running."""
-    for file in (layout.run / "envoy.pid.json", *layout.pods.glob("*/envoy.pid.json")):
-        if file.exists():
-            admin = Admin(file.with_name("envoy-admin.sock"))
-            await stop_recorded(file, admin, layout.settings.drain_seconds)
+    """Stop the egress Envoy that a daemon that was killed has left running."""
+    record = layout.run / "envoy.pid.json"
+    admin = Admin(layout.run / "envoy-admin.sock")
+    await stop_recorded(record, admin, layout.settings.drain_seconds)

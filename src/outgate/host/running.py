@@ -5,7 +5,6 @@ import contextlib
 import logging
 import os
 import signal
-from pathlib import Path
 
 from outgate.errors import OutgateError
 from outgate.host import guarding, proxies, sandboxes
@@ -56,6 +55,11 @@ def _first(several: BaseExceptionGroup[OutgateError]) -> OutgateError:
 def remove_empty(layout: Layout) -> None:
     """Remove the run folder's leftovers, so that nothing of a mesh that is down remains."""
     for name in (
+        "api.sock",
+        "xds.sock",
+        "tunnel.sock",
+        "ports.json",
+        "ready",
         "daemon.lock",
         "envoy.json",
         "envoy.pid.json",
@@ -83,13 +87,5 @@ async def sweep(layout: Layout) -> bool:
         await sandboxes.remove_links(layout)
         await proxies.stop_left(layout)
         await guarding.remove(layout)
-        for path in (
-            layout.tunnel,
-            layout.xds,
-            layout.api,
-            layout.run / "ports.json",
-            layout.run / "ready",
-        ):
-            Path(path).unlink(missing_ok=True)
     remove_empty(layout)
     return True

@@ -13,6 +13,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from outgate.envoy.admin import Admin
+from outgate.envoy.process import stop_recorded
 from outgate.errors import ConflictError, HostError
 from outgate.firewall import apply as firewall
 from outgate.firewall.rules import CaptureRules
@@ -165,7 +167,8 @@ async def remove(pod: Pod, layout: Layout) -> None:
     """Remove all of a pod; what is not there is passed over."""
     stop(pod.main)
     stop(pod.init)
-    stop(pod.sidecar)
+    record = layout.pod(pod.key) / "envoy.pid.json"
+    await stop_recorded(record, Admin(record.with_name("envoy-admin.sock")), 0)
     await remove_namespace(layout.netns_name(pod.key))
     shutil.rmtree(layout.pod(pod.key), ignore_errors=True)
 

@@ -182,7 +182,7 @@ def workload(
     site: Site,
     upstream: Upstream,
 ) -> tuple[Resource, ...]:
-    """Return a workload's own resources; `served` are its ports that Services lead to, `http_ports` all that are HTTP."""
+    """Return a workload's own resources; `served` are its ports that Services lead to."""
     ports = sorted(served)
     inner = (listeners.inbound(workload.name, port) for port in ports)
     into = (clusters.into_pod(workload.name, workload.netns, port) for port in ports)

@@ -1,7 +1,7 @@
 """The pipeline: what happens to a captured connection, whichever way it came.
 
-Nothing here depends on which services exist, but for the numbers of their HTTP ports. An HTTP request finds its routes by
-the service and namespace in its Host; a plain TCP connection finds its cluster by its address and port. What is not
+Nothing here depends on which services exist, but for the numbers of their HTTP ports. An HTTP request finds its routes
+by the service and namespace in its Host; a plain TCP connection finds its cluster by its address and port. What is not
 found is not declared, and is denied.
 """
 
@@ -16,8 +16,8 @@ from outgate.xds.denials import Caller
 
 ADS = {"ads": {}, "resource_api_version": "V3"}
 SNIFF_SECONDS = 0.04
-"""How long a listener waits for a client's first bytes: denials must come within 0.1 s. On a declared HTTP port a slower
-client is waited for by the HTTP filter."""
+"""How long a listener waits for a client's first bytes: denials must come within 0.1 s. On a declared HTTP port a
+slower client is waited for by the HTTP filter."""
 LATE_SNIFF_SECONDS = 15.0
 LATE_IDLE_SECONDS = 60.0
 """How long a connection that was silent at first may be without a request."""
