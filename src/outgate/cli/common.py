@@ -2,14 +2,17 @@
 
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import click
 
 from outgate.errors import UsageError
 from outgate.host.client import Client
 from outgate.host.plan import Layout
-from outgate.host.store import Store
 from outgate.settings import Settings
+
+if TYPE_CHECKING:
+    from outgate.host.store import Store
 
 
 def layout() -> Layout:
@@ -22,8 +25,10 @@ def client() -> Client:
     return Client(layout())
 
 
-def store() -> Store:
+def store() -> "Store":
     """Return its store."""
+    from outgate.host.store import Store  # noqa: PLC0415 - reads YAML, which most commands need not
+
     return Store(layout().manifests)
 
 

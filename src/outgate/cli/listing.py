@@ -102,7 +102,7 @@ def _name(item: Item) -> str:
 
 def _items(kind: str) -> list[dict[str, Any]]:
     if kind.lower() in PODS:
-        found = client().call("GET", "/v1/pods")["items"]
+        found = client().call("pods")
         return [each["manifest"] for each in found]
     if kind.lower() not in KINDS:
         raise UsageError(f"{kind!r} is not a kind that Outgate keeps", hint="services, pods")

@@ -84,7 +84,7 @@ def down_command() -> None:
     """Stop the local mesh and all of its pods; resources stay."""
     where = layout()
     if client().is_up():
-        client().call("POST", "/v1/stop")
+        client().call("stop")
         deadline = time.monotonic() + where.settings.drain_seconds + 20
         while where.api.exists() or (where.run / "ready").exists():
             if time.monotonic() > deadline:
@@ -104,7 +104,7 @@ def down_command() -> None:
 @click.option("-o", "--output", type=click.Choice(["json"]), help="Print as JSON.")
 def status_command(output: str | None) -> None:
     """Show whether the local mesh is up, and what is wrong with it."""
-    found: dict[str, Any] = client().call("GET", "/v1/status")
+    found: dict[str, Any] = client().call("status")
     if output:
         say(json.dumps(found, indent=2))
         return
@@ -131,13 +131,10 @@ def status_command(output: str | None) -> None:
 @click.option("-o", "--output", type=click.Choice(["json"]), help="Print as JSON.")
 def explain_command(pod: str, url: str, namespace: str, output: str | None) -> None:
     """Say whether POD may call URL, and by which resource, listener, route and cluster."""
-    from urllib.parse import urlencode  # noqa: PLC0415
-
     name = pod.removeprefix("pod/")
     if not name:
         raise UsageError("explain needs the name of a pod")
-    query = urlencode({"namespace": namespace, "pod": name, "url": url})
-    found = client().call("GET", f"/v1/explain?{query}")
+    found = client().call("explain", name=name, namespace=namespace, url=url)
     if output:
         say(json.dumps(found, indent=2))
         return

@@ -11,7 +11,7 @@ from outgate import settings
 from outgate.cli.common import client, layout, namespace_option, pairs, say
 from outgate.errors import HostError, NotFoundError, UsageError
 from outgate.host import entering
-from outgate.host.commands import start_time
+from outgate.host.processes import start_time
 
 _COMMAND = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 
@@ -60,7 +60,7 @@ def run_command(command: tuple[str, ...], **options: Any) -> None:
     }
     if not options["detach"]:
         request["owner"] = (os.getpid(), start_time(os.getpid()))
-    made = client().call("POST", "/v1/pods", request)
+    made = client().call("create", **request)
     if options["detach"]:
         start = {
             "command": list(command),
@@ -68,13 +68,14 @@ def run_command(command: tuple[str, ...], **options: Any) -> None:
             "environment": settings.for_workloads(),
             "user": user,
         }
-        client().call("POST", f"/v1/pods/{namespace}/{name}/start", start)
+        client().call("start", name=name, namespace=namespace, **start)
         say(f"pod/{name} created")
         return
     try:
         status = entering.run(made["init"], list(command), user)
     finally:
-        client().call("DELETE", f"/v1/pods/{namespace}/{name}")
+        # It is gone soon enough; a new pod of this name waits for that.
+        client().call("delete", name=name, namespace=namespace, wait=False)
     sys.exit(status)
 
 
@@ -101,7 +102,7 @@ def exec_command(
 
 
 def _init(name: str, namespace: str) -> int:
-    for each in client().call("GET", "/v1/pods")["items"]:
+    for each in client().call("pods"):
         metadata = each["manifest"]["metadata"]
         if (metadata["name"], metadata["namespace"]) == (name, namespace):
             if each["init"] is None:

@@ -68,7 +68,7 @@ def _program(changed: list[Path]) -> None:
     if not changed:
         return
     try:
-        answer = client().call("POST", "/v1/sync", {"files": [str(each) for each in changed]})
+        answer = client().call("sync", files=[str(each) for each in changed])
     except UnavailableError as error:
         if error.hint != "outgate up":
             raise
@@ -109,7 +109,7 @@ def delete_command(
     failed = _delete_resources(store(), keys, ignore_not_found=ignore_not_found)
     for pod in pods:
         try:
-            client().call("DELETE", f"/v1/pods/{namespace}/{pod}")
+            client().call("delete", name=pod, namespace=namespace)
             say(f'pod "{pod}" deleted')
         except NotFoundError as error:
             if not ignore_not_found:

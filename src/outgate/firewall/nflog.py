@@ -28,7 +28,11 @@ _WITH_PORTS = frozenset({6, 17, 132})
 
 
 class _Config(nfgen_msg):  # type: ignore[misc]  # pyroute2 has no types
-    nla_map = ((1, "NFULA_CFG_CMD", "uint8"), (2, "NFULA_CFG_MODE", "cdata"))
+    nla_map = (
+        (1, "NFULA_CFG_CMD", "uint8"),
+        (2, "NFULA_CFG_MODE", "cdata"),
+        (5, "NFULA_CFG_QTHRESH", "be32"),
+    )
 
 
 class _Packet(nfgen_msg):  # type: ignore[misc]  # pyroute2 has no types
@@ -118,12 +122,16 @@ def _enter(netns: Path) -> None:
 
 
 def _configuration(group: int) -> bytes:
-    """Encode the requests to join a group, and to get whole packets."""
+    """Encode the requests to join a group, and to get whole packets, each at once: the kernel gathers them for 1 s."""
     encoded = b""
     mode = struct.pack("!IBB", 0xFFFF, _COPY_PACKET, 0)
-    for attribute in (("NFULA_CFG_CMD", _BIND), ("NFULA_CFG_MODE", mode)):
+    for attribute in (
+        ("NFULA_CFG_CMD", _BIND),
+        ("NFULA_CFG_MODE", mode),
+        ("NFULA_CFG_QTHRESH", 1),
+    ):
         message = _Config()
-        message["nfgen_family"], message["version"], message["res_id"] = 0, 0, socket.htons(group)
+        message["nfgen_family"], message["version"], message["res_id"] = 0, 0, group
         message["attrs"] = [attribute]
         message["header"]["type"], message["header"]["flags"] = _CONFIG, _REQUEST
         message.encode()

@@ -1,20 +1,23 @@
-"""What commands ask of the daemon: HTTP with JSON on a Unix socket that only root may open."""
+"""What commands ask of the daemon, on a Unix socket that only root may open: a line of JSON each way.
+
+A request is `{"method": NAME, "arguments": {...}}`; an answer `{"result": ...}` or
+`{"error": {"kind", "message", "hint"}}`.
+"""
 
 import asyncio
 import contextlib
+import json
 import logging
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aiohttp import web
-
 from outgate import __version__
-from outgate.errors import ConflictError, NotFoundError, OutgateError, UsageError
-from outgate.host import detached, explaining, pods
+from outgate.errors import OutgateError
+from outgate.host import detached, pods
 from outgate.host.pods import Pod
-from outgate.model.destinations import Name
+from outgate.model.names import Name
 from outgate.model.workloads import spiffe_id
 
 if TYPE_CHECKING:
@@ -22,18 +25,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_STATUS = {UsageError: 400, NotFoundError: 404, ConflictError: 409}
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-@web.middleware
-async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    try:
-        return await handler(request)
-    except OutgateError as error:
-        status = _STATUS.get(type(error), 500)
-        body = {"kind": type(error).__name__, "message": error.message, "hint": error.hint}
-        return web.json_response(body, status=status)
+MAX_BYTES = 16 << 20
+Arguments = Mapping[str, Any]
 
 
 class Api:
@@ -42,106 +35,128 @@ class Api:
     def __init__(self, daemon: "Daemon") -> None:
         """Serve nothing yet."""
         self._daemon = daemon
-        self._app = web.Application(middlewares=[_errors])
-        self._app.add_routes(
-            [
-                web.get("/v1/status", self._status),
-                web.post("/v1/sync", self._sync),
-                web.post("/v1/stop", self._stop),
-                web.get("/v1/pods", self._pods),
-                web.post("/v1/pods", self._create),
-                web.post("/v1/pods/{namespace}/{name}/start", self._start),
-                web.delete("/v1/pods/{namespace}/{name}", self._delete),
-                web.get("/v1/explain", self._explain),
-            ]
-        )
+        self._methods: dict[str, Callable[[Arguments], Awaitable[Any]]] = {
+            "status": self._status,
+            "sync": self._sync,
+            "stop": self._stop,
+            "pods": self._pods,
+            "create": self._create,
+            "start": self._start,
+            "delete": self._delete,
+            "explain": self._explain,
+        }
 
     @contextlib.asynccontextmanager
     async def serving(self, path: Path) -> AsyncIterator[None]:
-        """Serve on a Unix socket."""
-        runner = web.AppRunner(self._app, access_log=None, shutdown_timeout=1)
-        await runner.setup()
+        """Serve on a Unix socket; one that an earlier daemon has left is replaced."""
         before = os.umask(0o177)
         try:
-            # A socket that an earlier daemon has left is replaced.
-            await web.UnixSite(runner, str(path)).start()
+            server = await asyncio.start_unix_server(self._converse, path, limit=MAX_BYTES)
         finally:
             os.umask(before)
         try:
             yield
         finally:
-            await runner.cleanup()
+            server.close()
 
-    async def _status(self, _: web.Request) -> web.Response:
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            answer = await self._answer(await reader.readline())
+            writer.write(json.dumps(answer).encode() + b"\n")
+            await writer.drain()
+        writer.close()
+
+    async def _answer(self, line: bytes) -> dict[str, Any]:
+        try:
+            request = json.loads(line)
+            method = self._methods.get(request["method"])
+            if method is None:
+                hint = "outgate down, then outgate up"
+                return _failure("UsageError", "the daemon is of another version", hint)
+            # A command that is interrupted meanwhile must not leave half of what it asked for.
+            return {
+                "result": await asyncio.shield(asyncio.ensure_future(method(request["arguments"])))
+            }
+        except OutgateError as error:
+            return _failure(type(error).__name__, error.message, error.hint)
+        except Exception as error:
+            _log.exception("a request failed")
+            return _failure(
+                "OutgateError", f"{type(error).__name__}: {error}", "see the daemon's log"
+            )
+
+    async def _status(self, _: Arguments) -> Any:
         daemon = self._daemon
         supervisor = daemon.egress.supervisor
-        return web.json_response(
-            {
-                "version": __version__,
-                "pid": os.getpid(),
-                "capture": daemon.layout.settings.capture,
-                "services": len(daemon.mesh.programmed.destinations),
-                "pods": len(daemon.fleet.pods),
-                "revision": daemon.publisher.revision,
-                "egress": {
-                    "state": supervisor.state.value,
-                    "pid": supervisor.pid,
-                    "restarts": supervisor.restarts,
-                    "failure": str(supervisor.failure) if supervisor.failure else "",
-                },
-                "proxies": [
-                    {
-                        "node": each.node,
-                        "synced": each.acknowledged >= each.revision,
-                        "refused": list(each.refusals),
-                    }
-                    for each in daemon.server.status()
-                ],
-                "problems": [str(each) for each in daemon.mesh.problems()],
-            }
-        )
+        return {
+            "version": __version__,
+            "pid": os.getpid(),
+            "capture": daemon.layout.settings.capture,
+            "services": len(daemon.mesh.programmed.destinations),
+            "pods": len(daemon.fleet.pods),
+            "revision": daemon.publisher.revision,
+            "egress": {
+                "state": supervisor.state.value,
+                "pid": supervisor.pid,
+                "restarts": supervisor.restarts,
+                "failure": str(supervisor.failure) if supervisor.failure else "",
+            },
+            "proxies": [
+                {
+                    "node": each.node,
+                    "synced": each.acknowledged >= each.revision,
+                    "refused": list(each.refusals),
+                }
+                for each in daemon.server.status()
+            ],
+            "problems": [str(each) for each in daemon.mesh.problems()],
+        }
 
-    async def _sync(self, request: web.Request) -> web.Response:
-        body = await request.json()
-        revision = await self._daemon.sync(Path(each) for each in body["files"])
-        refused = await self._daemon.settled(revision) if body.get("wait", True) else ()
-        return web.json_response({"revision": revision, "refused": list(refused)})
+    async def _sync(self, arguments: Arguments) -> Any:
+        revision = await self._daemon.sync(Path(each) for each in arguments["files"])
+        refused = await self._daemon.settled(revision) if arguments.get("wait", True) else ()
+        return {"revision": revision, "refused": list(refused)}
 
-    async def _stop(self, _: web.Request) -> web.Response:
+    async def _stop(self, _: Arguments) -> Any:
         self._daemon.stopping.set()
-        return web.json_response({})
+        return {}
 
     def _view(self, pod: Pod) -> dict[str, Any]:
         domain = self._daemon.layout.settings.trust_domain
         identity = spiffe_id(domain, pod.namespace, pod.service_account)
-        init = pod.init.pid if pod.init else None
-        return {"manifest": pod.manifest(identity), "init": init}
+        return {"manifest": pod.manifest(identity), "init": pod.init.pid if pod.init else None}
 
-    async def _pods(self, _: web.Request) -> web.Response:
+    async def _pods(self, _: Arguments) -> Any:
         found = sorted(self._daemon.fleet.pods.values(), key=lambda pod: pod.key)
-        return web.json_response({"items": [self._view(each) for each in found]})
+        return [self._view(each) for each in found]
 
-    async def _create(self, request: web.Request) -> web.Response:
-        wanted = pods.request(await request.json(), self._daemon.layout.settings.capture)
-        # A command that is interrupted meanwhile must not leave half a pod.
-        made = await asyncio.shield(self._daemon.fleet.create(wanted))
-        return web.json_response(self._view(made))
+    async def _create(self, arguments: Arguments) -> Any:
+        wanted = pods.request(arguments, self._daemon.layout.settings.capture)
+        return self._view(await self._daemon.fleet.create(wanted))
 
-    async def _start(self, request: web.Request) -> web.Response:
-        name = _name(request)
-        process = await detached.start(self._daemon, name, await request.json())
-        return web.json_response({"pid": process.pid})
+    async def _start(self, arguments: Arguments) -> Any:
+        process = await detached.start(self._daemon, _name(arguments), arguments)
+        return {"pid": process.pid}
 
-    async def _delete(self, request: web.Request) -> web.Response:
-        await asyncio.shield(self._daemon.fleet.remove(_name(request)))
-        return web.json_response({})
+    async def _delete(self, arguments: Arguments) -> Any:
+        fleet = self._daemon.fleet
+        removal = fleet.remove(fleet.get(_name(arguments)).key)
+        if arguments.get("wait", True):
+            await removal
+        else:
+            fleet.background(removal)
+        return {}
 
-    async def _explain(self, request: web.Request) -> web.Response:
-        query = request.query
-        pod = self._daemon.fleet.get(Name(query["namespace"], query["pod"]))
-        found = explaining.explain(self._daemon.mesh, pod.key, query["url"])
-        return web.json_response(found)
+    async def _explain(self, arguments: Arguments) -> Any:
+        from outgate.host.explaining import explain  # noqa: PLC0415 - rarely asked for
+
+        pod = self._daemon.fleet.get(_name(arguments))
+        return explain(self._daemon.mesh, pod.key, arguments["url"])
 
 
-def _name(request: web.Request) -> Name:
-    return Name(request.match_info["namespace"], request.match_info["name"])
+def _name(arguments: Arguments) -> Name:
+    return Name(arguments["namespace"], arguments["name"])
+
+
+def _failure(kind: str, message: str, hint: str) -> dict[str, Any]:
+    return {"error": {"kind": kind, "message": message, "hint": hint}}

@@ -1,6 +1,5 @@
-"""How commands talk to the daemon; the standard library alone, so that a command starts fast."""
+"""How commands talk to the daemon: a line of JSON each way on a Unix socket, so that a command starts fast."""
 
-import http.client
 import json
 import socket
 from collections.abc import Mapping
@@ -14,17 +13,6 @@ from outgate.host.plan import Layout
 SECONDS = 60.0
 
 
-class _Connection(http.client.HTTPConnection):
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=SECONDS)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(SECONDS)
-        self.sock.connect(self._path)
-
-
 @dataclass(frozen=True, slots=True)
 class Client:
     """The daemon of one local mesh."""
@@ -34,28 +22,29 @@ class Client:
     def is_up(self) -> bool:
         """Whether the daemon answers."""
         try:
-            self.call("GET", "/v1/status")
+            self.call("status")
         except UnavailableError:
             return False
         return True
 
-    def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+    def call(self, method: str, **arguments: Any) -> Any:
         """Return the daemon's answer; its errors are raised here, UnavailableError if it does not run."""
-        connection = _Connection(str(self.layout.api))
-        data = None if body is None else json.dumps(body)
         try:
-            connection.request(method, path, data, {"Content-Type": "application/json"})
-            response = connection.getresponse()
-            answer = json.loads(response.read() or b"{}")
+            answer = json.loads(self._exchange({"method": method, "arguments": arguments}))
         except PermissionError as error:
             raise UnavailableError("only root may ask the local mesh", hint="use sudo") from error
-        except (OSError, http.client.HTTPException, ValueError) as error:
+        except (OSError, ValueError) as error:
             raise UnavailableError("the local mesh is not up", hint="outgate up") from error
-        finally:
-            connection.close()
-        if response.status >= 400:
-            kind = getattr(errors, answer.get("kind", ""), OutgateError)
-            raise kind(
-                answer.get("message", f"status {response.status}"), hint=answer.get("hint", "")
-            )
-        return answer
+        if "error" in answer:
+            failure = answer["error"]
+            kind = getattr(errors, failure["kind"], OutgateError)
+            raise kind(failure["message"], hint=failure["hint"])
+        return answer["result"]
+
+    def _exchange(self, request: Mapping[str, Any]) -> bytes:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(SECONDS)
+            connection.connect(str(self.layout.api))
+            connection.sendall(json.dumps(request).encode() + b"\n")
+            with connection.makefile("rb") as answer:
+                return answer.readline()

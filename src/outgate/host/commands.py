@@ -33,25 +33,3 @@ async def run(*command: str, stdin: str = "", check: bool = True) -> str:
 def inside(netns: Path, command: Sequence[str]) -> list[str]:
     """Return the command that runs `command` in a network namespace."""
     return ["nsenter", f"--net={netns}", "--", *command]
-
-
-def start_time(pid: int) -> int | None:
-    """Return when a process started, in clock ticks after boot (proc(5), stat field 22); None where it is gone.
-
-    With it, a process id that was given to another process is not taken for ours.
-    """
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return None
-    fields = text.rpartition(")")[2].split()
-    return None if fields[0] in {"Z", "X"} else int(fields[19])
-
-
-def only_child(pid: int) -> int | None:
-    """Return a process's first child, where it has one."""
-    try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    except OSError:
-        return None
-    return int(children[0]) if children else None

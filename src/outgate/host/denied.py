@@ -58,6 +58,8 @@ class DeniedLog:
         """Read no longer."""
         if self._reader is not None:
             asyncio.get_running_loop().remove_reader(self._reader.fileno())
+            # What was refused last, as the pod ended.
+            self._read()
             self._reader.close()
             self._reader = None
 

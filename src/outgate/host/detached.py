@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from outgate.errors import HostError
 from outgate.host import plan
-from outgate.host.commands import start_time
 from outgate.host.pods import Process
-from outgate.model.destinations import Name
+from outgate.host.processes import start_time
+from outgate.model.names import Name
 
 if TYPE_CHECKING:
     from outgate.host.daemon import Daemon

@@ -3,10 +3,8 @@
 import contextlib
 import os
 import pwd
-import random
 import re
 import signal
-import string
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,7 +14,7 @@ from types import FrameType
 from outgate import settings
 from outgate.errors import HostError, UsageError
 from outgate.host import plan
-from outgate.host.commands import only_child
+from outgate.host.processes import only_child
 
 _PASSED = (
     signal.SIGTERM,
@@ -43,9 +41,7 @@ def account(name: str | None) -> tuple[int, int] | None:
 def pod_name(command: str) -> str:
     """Return a pod's name made from its command, with a suffix as Kubernetes adds one."""
     base = re.sub(r"[^a-z0-9]+", "-", Path(command).name.lower()).strip("-")[:40] or "run"
-    letters = string.ascii_lowercase + string.digits
-    suffix = "".join(random.choices(letters, k=5))  # noqa: S311 - a name, not a secret
-    return f"{base}-{suffix}"
+    return f"{base}-{os.urandom(3).hex()}"
 
 
 def run(

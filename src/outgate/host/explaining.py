@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 from outgate.errors import NotFoundError, UsageError
 from outgate.host.mesh import Mesh
 from outgate.model.addresses import RAW_IPV4
-from outgate.model.destinations import Destination, External, Name, Port, forms
+from outgate.model.destinations import Destination, External, Port, forms
+from outgate.model.names import Name
 from outgate.xds import naming
 
 _PORTS = {"http": 80, "https": 443}

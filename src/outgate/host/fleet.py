@@ -15,7 +15,7 @@ from outgate.host.mesh import Mesh
 from outgate.host.plan import Layout
 from outgate.host.pods import Pod, Process
 from outgate.host.proxies import EGRESS, Proxy
-from outgate.model.destinations import Name
+from outgate.model.names import Name
 from outgate.model.workloads import Capture
 from outgate.serve.publishing import Publisher
 from outgate.xds import naming, tunnels
@@ -46,7 +46,7 @@ class Fleet:
     sidecars: dict[str, _Sidecar] = field(default_factory=dict)
     denied: dict[Name, DeniedLog] = field(default_factory=dict)
     _group: asyncio.TaskGroup | None = None
-    _removing: set[Name] = field(default_factory=set)
+    _removing: dict[Name, asyncio.Event] = field(default_factory=dict)
 
     def find(self, node: str) -> Publisher | None:
         """Return what a proxy may follow; one that was not started here is refused."""
@@ -89,16 +89,21 @@ class Fleet:
 
     async def create(self, pod: Pod) -> Pod:
         """Make a pod, ready to be entered; nothing of it is left if that fails."""
+        if (leaving := self._removing.get(pod.key)) is not None:
+            await leaving.wait()
         if pod.key in self.pods:
             raise ConflictError(
                 f'pods "{pod.name}" already exists', hint="delete it first, or use another --name"
             )
         self.pods[pod.key] = pod
         try:
-            pod = await sandboxes.make_namespace(pod, self.layout)
-            pod, _ = await asyncio.gather(
-                sandboxes.start_init(pod, self.layout), self._capture(pod)
+            await sandboxes.make_namespace(pod, self.layout)
+            pod, link, _ = await asyncio.gather(
+                sandboxes.start_init(pod, self.layout),
+                sandboxes.seal(pod, self.layout),
+                self._capture(pod),
             )
+            pod = replace(pod, link=link)
             if pod.init is not None:
                 await sandboxes.answering(pod.init.pid)
             sandboxes.save(pod, self.layout)
@@ -172,8 +177,9 @@ class Fleet:
         """Remove a pod: its processes end first, so that none of them sees the rest go."""
         pod = self.get(name)
         if name in self._removing:
+            await self._removing[name].wait()
             return
-        self._removing.add(name)
+        gone = self._removing[name] = asyncio.Event()
         try:
             sandboxes.stop(pod.init)
             await self._stop_sidecar(name)
@@ -182,7 +188,8 @@ class Fleet:
             if not any(each.include for each in self.pods.values()):
                 await sandboxes.remove_links(self.layout)
         finally:
-            self._removing.discard(name)
+            del self._removing[name]
+            gone.set()
 
     async def _stop_sidecar(self, name: Name) -> None:
         sidecar = self.sidecars.pop(proxies.sidecar_node(name), None)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from outgate.errors import NotFoundError
 from outgate.host.plan import Layout
-from outgate.model.destinations import Name
+from outgate.model.names import Name
 
 _POLL_SECONDS = 0.2
 

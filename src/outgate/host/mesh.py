@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from outgate.model.deriving import destination, selects
-from outgate.model.destinations import Destination, Endpoint, External, Internal, Name
+from outgate.model.destinations import Destination, Endpoint, External, Internal
+from outgate.model.names import Name
 from outgate.model.workloads import Workload
 from outgate.resources.kinds import Resources, parse
 from outgate.resources.manifests import Manifests

@@ -4,7 +4,7 @@ import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
 
-from outgate.model.destinations import Name
+from outgate.model.names import Name
 from outgate.settings import Settings
 
 NETNS_DIR = Path("/run/netns")
@@ -137,7 +137,6 @@ def linked_commands(to: Link, netns: str) -> tuple[str, str]:
         "",
     )
     pod = (
-        "link set lo up",
         f"address add {to.pod} dev eth0",
         f"address add {to.pod6} dev eth0 nodad",
         "link set eth0 up",

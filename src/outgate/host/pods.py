@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from outgate.errors import UsageError
-from outgate.model.destinations import Name
+from outgate.model.names import Name
 from outgate.model.workloads import Capture, Workload
 from outgate.resources.names import dns_label, label_value, qualified_name
 

@@ -12,7 +12,7 @@ from outgate.envoy.process import stop_recorded
 from outgate.envoy.supervisor import Supervisor
 from outgate.host.plan import Layout
 from outgate.host.store import write_atomically
-from outgate.model.destinations import Name
+from outgate.model.names import Name
 
 EGRESS = "egress"
 _EGRESS_CAPABILITIES = ("net_admin", "sys_admin")

@@ -19,12 +19,13 @@ from outgate.errors import ConflictError, HostError
 from outgate.firewall import apply as firewall
 from outgate.firewall.rules import CaptureRules
 from outgate.host import init, plan
-from outgate.host.commands import inside, only_child, run, start_time
+from outgate.host.commands import inside, run
 from outgate.host.plan import Layout
 from outgate.host.pods import Pod, Process, load
+from outgate.host.processes import only_child, start_time
 from outgate.host.store import write_atomically
 from outgate.model.addresses import RAW_IPV4, RAW_IPV6
-from outgate.model.destinations import Name
+from outgate.model.names import Name
 from outgate.xds import naming
 
 _log = logging.getLogger(__name__)
@@ -51,19 +52,23 @@ def rules(pod: Pod) -> CaptureRules:
     )
 
 
-async def make_namespace(pod: Pod, layout: Layout) -> Pod:
-    """Make the network namespace with its rules, and then a link where only some ranges are captured."""
-    name = layout.netns_name(pod.key)
+async def make_namespace(pod: Pod, layout: Layout) -> None:
+    """Make a pod's network namespace, with the loopback alone: nothing gets anywhere from it."""
     if layout.netns(pod.key).exists():
-        raise ConflictError(
-            f'pods "{pod.name}" already exists', hint="delete it first, or use another --name"
-        )
+        hint = "delete it first, or use another --name"
+        raise ConflictError(f'pods "{pod.name}" already exists', hint=hint)
+    name = layout.netns_name(pod.key)
     await run("ip", "netns", "add", name)
-    if not pod.include:
-        await run("ip", "-n", name, "-batch", "-", stdin=plan.sealed_commands())
+    commands = "link set lo up\n" if pod.include else plan.sealed_commands()
+    await run("ip", "-n", name, "-batch", "-", stdin=commands)
+
+
+async def seal(pod: Pod, layout: Layout) -> int | None:
+    """Put the rules in place, and then the link where only some ranges are captured: return its number."""
     await asyncio.to_thread(firewall.apply, rules(pod), layout.netns(pod.key))
     if not pod.include:
-        return pod
+        return None
+    name = layout.netns_name(pod.key)
     index = await _free_link(layout)
     link = plan.link(index, layout.settings.mesh)
     host, inner = plan.linked_commands(link, name)
@@ -71,7 +76,7 @@ async def make_namespace(pod: Pod, layout: Layout) -> Pod:
     await run("nft", "-f", "-", stdin=plan.masquerade(layout.settings.mesh))
     await run("ip", "-batch", "-", stdin=host)
     await run("ip", "-n", name, "-batch", "-", stdin=inner)
-    return replace(pod, link=index)
+    return index
 
 
 async def _free_link(layout: Layout) -> int:

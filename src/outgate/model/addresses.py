@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from outgate.model.destinations import Name
+from outgate.model.names import Name
 
 IPV4 = ipaddress.IPv4Network("240.240.0.0/16")
 IPV6 = ipaddress.IPv6Network("2001:2::/48")

@@ -5,7 +5,8 @@ Internal services need the pods that their selector names, so that the cluster i
 
 from collections.abc import Iterable
 
-from outgate.model.destinations import Destination, Endpoint, External, Internal, Name, Port
+from outgate.model.destinations import Destination, Endpoint, External, Internal, Port
+from outgate.model.names import Name
 from outgate.model.workloads import Workload
 from outgate.resources.protocols import protocol_of
 from outgate.resources.services import Service, ServicePort

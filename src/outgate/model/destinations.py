@@ -2,19 +2,8 @@
 
 from dataclasses import dataclass
 
+from outgate.model.names import Name
 from outgate.resources.protocols import Protocol
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Name:
-    """The namespace and name of a resource, a Service or a pod."""
-
-    namespace: str
-    name: str
-
-    def __str__(self) -> str:
-        """Render as `name.namespace`, the shortest form that is valid everywhere."""
-        return f"{self.name}.{self.namespace}"
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any, assert_never
 
 from outgate.model.addresses import Allocation
-from outgate.model.destinations import Destination, External, Internal, Name, Port, forms
+from outgate.model.destinations import Destination, External, Internal, Port, forms
+from outgate.model.names import Name
 
 
 def render(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from outgate.model.destinations import Name
+from outgate.model.names import Name
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from google.protobuf import duration_pb2, wrappers_pb2
 
 from outgate.model.addresses import Address
-from outgate.model.destinations import Destination, External, Internal, Name, Port
+from outgate.model.destinations import Destination, External, Internal, Port
+from outgate.model.names import Name
 from outgate.resources.protocols import Protocol
 from outgate.settings import Settings
 from outgate.xds import building, naming

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from outgate.model.addresses import Allocation
-from outgate.model.destinations import Destination, Name
+from outgate.model.destinations import Destination
+from outgate.model.names import Name
 from outgate.xds import naming, tunnels
 from outgate.xds.building import CLUSTER, LISTENER, SCOPED_ROUTE
 from outgate.xds.rendering import decode
@@ -54,19 +55,24 @@ def _exists(snapshot: Snapshot, kind: str, name: str) -> bool:
 
 def _references(value: Any) -> Iterator[tuple[str, str]]:
     """Yield the clusters, inner listeners and secrets that a resource names, in Envoy's own fields."""
-    if isinstance(value, Mapping):
-        for key, each in value.items():
-            if key in _CLUSTER_FIELDS and isinstance(each, str):
-                yield "cluster", each
-            elif key == "server_listener_name":
-                yield "listener", each
-            elif key.endswith(("sds_secret_configs", "sds_secret_config")):
-                yield from (("secret", one["name"]) for one in _several(each))
-            elif key != "metadata":
-                yield from _references(each)
-    elif isinstance(value, list):
+    if isinstance(value, list):
         for each in value:
             yield from _references(each)
+    elif isinstance(value, Mapping):
+        for key, each in value.items():
+            yield from _field(key, each)
+
+
+def _field(key: str, value: Any) -> Iterator[tuple[str, str]]:
+    if key in _CLUSTER_FIELDS and isinstance(value, str):
+        yield "cluster", value
+    elif key == "server_listener_name":
+        yield "listener", value
+    elif key.endswith(("sds_secret_configs", "sds_secret_config")):
+        yield from (("secret", one["name"]) for one in _several(value))
+    # Metadata is ours and names services.
+    elif key != "metadata":
+        yield from _references(value)
 
 
 def _several(value: Any) -> Iterable[Mapping[str, Any]]:

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from google.protobuf import any_pb2
 
 from outgate.model.addresses import Address
-from outgate.model.destinations import Name, forms
+from outgate.model.destinations import forms
+from outgate.model.names import Name
 from outgate.xds import building
 from outgate.xds import extensions as ext
 from outgate.xds.clusters import resolver

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from outgate.model.addresses import Address, Allocation
-from outgate.model.destinations import Destination, External, Internal, Name
+from outgate.model.destinations import Destination, External, Internal
+from outgate.model.names import Name
 from outgate.model.workloads import Workload
 from outgate.xds import clusters, dns, listeners, naming, routes, tunnels
 from outgate.xds.clusters import Upstream

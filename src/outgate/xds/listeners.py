@@ -6,7 +6,7 @@ shows of those are the numbers of their HTTP ports.
 
 from typing import Any
 
-from outgate.model.destinations import Name
+from outgate.model.names import Name
 from outgate.model.workloads import Capture, Workload
 from outgate.settings import Settings
 from outgate.xds import building, denials, naming, pipeline

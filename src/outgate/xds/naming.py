@@ -6,7 +6,7 @@ destination that is not declared. So a listener never has to list destinations, 
 
 from ipaddress import IPv4Address, IPv6Address
 
-from outgate.model.destinations import Name
+from outgate.model.names import Name
 
 IpAddress = IPv4Address | IPv6Address
 
