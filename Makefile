@@ -22,7 +22,7 @@ bench: debian bench-tools $(STAMP)
 	$(BIN)/python -m bench
 
 docs: $(STAMP)
-	$(BIN)/python -m tests.reference --write
+	$(BIN)/python -c "from pathlib import Path; from outgate.cli.reference import write; write(Path('docs'))"
 
 # Package names after the colon, what shows that they are there before it.
 debian:

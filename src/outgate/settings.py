@@ -1,10 +1,9 @@
-"""Every setting, with its default and what it is for: the one place that reads the environment.
+"""Every setting, with its default and what it is for.
 
 Setting `run_dir` is read from the environment as `OUTGATE_RUN_DIR`; `docs/settings.md` is made from this module.
 """
 
 import ipaddress
-import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -146,9 +145,8 @@ class Settings:
     )
 
     @classmethod
-    def load(cls, environment: Mapping[str, str] | None = None) -> "Settings":
-        """Read the settings from `environment` (default: the process's); an unknown or invalid one is a UsageError."""
-        source = os.environ if environment is None else environment
+    def load(cls, source: Mapping[str, str]) -> "Settings":
+        """Read the settings from environment variables; an unknown or invalid one is a UsageError."""
         known = {PREFIX + setting.name.upper(): setting for setting in fields(cls)}
         values: dict[str, Any] = {}
         for name in sorted(source):
@@ -164,23 +162,3 @@ class Settings:
             except ValueError as error:
                 raise UsageError(f"{name}={source[name]!r}: {error}") from error
         return cls(**values)
-
-
-def override(name: str, value: str) -> None:
-    """Set a setting for this process and those it starts: what a flag says wins over the environment."""
-    os.environ[PREFIX + name.upper()] = value
-
-
-def inherited() -> dict[str, str]:
-    """Return the environment for a process of ours, settings included."""
-    return dict(os.environ)
-
-
-def for_workloads() -> dict[str, str]:
-    """Return the environment that a captured command gets: all but our own settings."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-
-
-def sudo_user() -> str:
-    """Return who called sudo; empty where nobody did."""
-    return os.environ.get("SUDO_USER", "")

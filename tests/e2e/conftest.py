@@ -32,6 +32,7 @@ SEALED = CaptureRules(
     sealed=True,
     log_group=GROUP,
 )
+OUTSIDE = ("192.0.2.0/23", "203.0.113.0/24", "2001:db8::/32")
 DIRECT = "direct"
 """What reached the address it was sent to."""
 REFUSED = frozenset(
@@ -107,10 +108,10 @@ class Matrix:
             except OSError as error:
                 return "refused" if error.errno in REFUSED else error
             me = client.getsockname()[:2]
-            for number, several in self.listening.items():
-                for server in several:
+            for number in (CAPTURE_PORT, RAW_PORT):
+                for server in self.listening[number]:
                     if found := accepted(server, me):
-                        return (number, found) if number in (CAPTURE_PORT, RAW_PORT) else DIRECT
+                        return number, found
             return DIRECT
 
     def udp(self, address: str, port: int = 53, *, uid: int = 0) -> str:
@@ -154,7 +155,8 @@ def original(connection: socket.socket) -> tuple[str, int]:
         return socket.inet_ntop(socket.AF_INET6, address), port
     except OSError:
         # It was not redirected.
-        return connection.getsockname()[:2]
+        host, port, *_ = connection.getsockname()
+        return host, port
 
 
 def answer(server: socket.socket) -> bool:
@@ -170,11 +172,10 @@ def listen(
     inside: Namespace, port: int, kind: int = socket.SOCK_STREAM, *, anywhere: bool = False
 ) -> list[socket.socket]:
     made = []
-    for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+    addresses = ("", "") if anywhere else ("127.0.0.1", "::1")
+    for family, address in zip((socket.AF_INET, socket.AF_INET6), addresses, strict=True):
         server = inside.socket(family, kind)
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if anywhere:
-            address = "0.0.0.0" if family == socket.AF_INET else "::"
         if family == socket.AF_INET6:
             server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         server.bind((address, port))
@@ -203,10 +204,11 @@ def matrix(namespace: Callable[..., Any], backend: Backend) -> Iterator[Matrix]:
 
 @pytest.fixture
 def linked(namespace: Callable[..., Any], backend: Backend) -> Iterator[Matrix]:
-    """A namespace with a way out, to another one that has every address: 192.0.2.0/24 and 2001:db8::/32 among them."""
+    """A namespace with a way out, to another one that has all addresses of `OUTSIDE`."""
     inside, outside = namespace("linked"), namespace("outside")
     outside.ip(
-        *sealed_commands().splitlines(),
+        "link set lo up",
+        *(f"route add local {each} dev lo" for each in OUTSIDE),
         f"link add out type veth peer name eth0 netns {inside.name}",
         "address add 198.51.100.1/30 dev out",
         "address add fd00:1::1/126 dev out nodad",

@@ -1,4 +1,3 @@
-# ruff: noqa: S603, S607 - tests run what they name.
 import json
 import os
 import signal

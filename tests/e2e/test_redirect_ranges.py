@@ -1,4 +1,4 @@
-"""Where packets end up in a namespace that has a way out, of which only some ranges are captured, with both backends."""
+"""Where packets end up in a namespace that has a way out, with both backends."""
 
 import ipaddress
 from typing import Any

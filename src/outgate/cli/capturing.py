@@ -1,17 +1,80 @@
 """What an injected pod's init container runs: the rules that capture the pod's connections."""
 
 from collections.abc import Callable
-from functools import wraps
 from typing import Any
 
 import click
 
-from outgate import firewall
-from outgate.cli.common import say, warn
-from outgate.errors import UsageError
-from outgate.firewall import apply as applying
+from outgate.cli.common import say
 from outgate.firewall import iptables, nft
+from outgate.firewall.apply import apply
 from outgate.firewall.rules import CaptureRules
 from outgate.model.addresses import RAW_IPV4, RAW_IPV6
 from outgate.model.ranges import parse_ranges
 from outgate.xds import naming
+
+_PORT = click.IntRange(1, 65535)
+_RESTORE = ((4, "iptables-restore"), (6, "ip6tables-restore"))
+
+
+def _rule_options(function: Callable[..., None]) -> Callable[..., None]:
+    ports = (
+        ("--capture-port", naming.CAPTURE_PORT, "Where captured TCP arrives."),
+        ("--raw-port", naming.RAW_PORT, "Where TCP to services with a plain TCP port arrives."),
+        ("--dns-port", naming.DNS_PORT, "Where DNS over UDP arrives."),
+    )
+    ranges = (
+        ("--include", "The only ranges to capture: CIDRs with commas between; else everything."),
+        ("--exclude", "Ranges that are not captured."),
+    )
+    for flag, text in reversed(ranges):
+        function = click.option(flag, default="", help=text)(function)
+    text = "User whose packets are not captured: the proxy's."
+    function = click.option("--proxy-uid", type=click.IntRange(1), required=True, help=text)(
+        function
+    )
+    for flag, number, text in reversed(ports):
+        function = click.option(flag, type=_PORT, default=number, show_default=True, help=text)(
+            function
+        )
+    return function
+
+
+def _rules(flags: dict[str, Any]) -> CaptureRules:
+    return CaptureRules(
+        capture_port=flags["capture_port"],
+        raw_port=flags["raw_port"],
+        raw_ranges=(RAW_IPV4, RAW_IPV6),
+        dns_port=flags["dns_port"],
+        proxy_uid=flags["proxy_uid"],
+        include=parse_ranges(flags["include"], "--include") or None,
+        exclude=parse_ranges(flags["exclude"], "--exclude"),
+        exempt_local=True,
+    )
+
+
+@click.group("capture-rules")
+def capture_rules_command() -> None:
+    """Capture the connections of a network namespace: what an injected pod's init container does."""
+
+
+@capture_rules_command.command("apply")
+@_rule_options
+def _apply(**flags: Any) -> None:
+    """Put the rules in place in the network namespace that this runs in; doing so again changes nothing."""
+    apply(_rules(flags))
+
+
+@capture_rules_command.command("print")
+@click.option(
+    "--format", "form", type=click.Choice(["nft", "iptables"]), default="nft", show_default=True
+)
+@_rule_options
+def _print(form: str, **flags: Any) -> None:
+    """Show the rules."""
+    rules = _rules(flags)
+    if form == "nft":
+        say(nft.render(rules).rstrip("\n"))
+        return
+    for version, command in _RESTORE:
+        say(f"# {command} --noflush\n{iptables.render(rules, version)}".rstrip("\n"))

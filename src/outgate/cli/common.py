@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from outgate import environment
 from outgate.errors import UsageError
 from outgate.host.client import Client
 from outgate.host.plan import Layout
-from outgate.settings import Settings
 
 if TYPE_CHECKING:
     from outgate.host.store import Store
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def layout() -> Layout:
     """Return the paths of the mesh that the settings name."""
-    return Layout(Settings.load())
+    return Layout(environment.settings())
 
 
 def client() -> Client:

@@ -59,7 +59,7 @@ _WITHOUT_EFFECT = {
 )
 @click.option("--setVersionString", default=__version__, help="What the status annotation says.")
 @click.option("--meshConfig", help="Without effect; accepted as in Istio 0.1.")
-@click.option("--coreDump/--no-coreDump", default=None, help="Without effect, as above.")
+@click.option("--coreDump", is_flag=False, flag_value="true", help="Without effect, as above.")
 def kube_inject_command(names: tuple[str, ...], output: str | None, **flags: Any) -> None:
     """Add capture to the workloads in a manifest; what it does not change keeps every byte.
 
@@ -78,7 +78,7 @@ def kube_inject_command(names: tuple[str, ...], output: str | None, **flags: Any
         egress_address=flags["egress_address"],
     )
     for flag, message in _WITHOUT_EFFECT.items():
-        if flags[flag]:
+        if flags[flag] not in (None, "false"):
             warn(message)
     results = [
         documents.inject(data.decode("utf-8", errors="surrogateescape"), name, chosen)
@@ -92,7 +92,7 @@ def kube_inject_command(names: tuple[str, ...], output: str | None, **flags: Any
 def _write(text: str, output: str | None) -> None:
     data = text.encode("utf-8", errors="surrogateescape")
     if output is None or output == "-":
-        click.get_binary_stream("stdout").write(data)
+        click.echo(data, nl=False)
         return
     try:
         Path(output).write_bytes(data)

@@ -10,6 +10,7 @@ from outgate import __version__
 COMMANDS = {
     "analyze": "translating",
     "apply": "resources",
+    "capture-rules": "capturing",
     "create": "resources",
     "delete": "resources",
     "demo": "demo",

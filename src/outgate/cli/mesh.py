@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from outgate import settings
+from outgate import environment
 from outgate.cli.common import client, layout, namespace_option, say
 from outgate.errors import HostError, UnavailableError, UsageError
 from outgate.host.plan import Layout
@@ -26,7 +26,7 @@ UP_SECONDS = 30.0
 def up_command(foreground: bool, capture: str | None) -> None:
     """Start the local mesh: the control plane and the egress Envoy."""
     if capture:
-        settings.override("capture", capture)
+        environment.override("capture", capture)
     where = layout()
     if os.geteuid() != 0:
         raise HostError("the local mesh needs root: it makes network namespaces", hint="use sudo")
@@ -62,7 +62,7 @@ def _start(where: Layout) -> None:
             stderr=output,
             start_new_session=True,
             cwd="/",
-            env=settings.inherited(),
+            env=environment.inherited(),
         )
     deadline = time.monotonic() + UP_SECONDS
     ready = where.run / "ready"

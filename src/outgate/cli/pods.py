@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from outgate import settings
+from outgate import environment
 from outgate.cli.common import client, layout, namespace_option, pairs, say
 from outgate.errors import HostError, NotFoundError, UsageError
 from outgate.host import entering
@@ -65,7 +65,7 @@ def run_command(command: tuple[str, ...], **options: Any) -> None:
         start = {
             "command": list(command),
             "directory": str(Path.cwd()),
-            "environment": settings.for_workloads(),
+            "environment": environment.for_workloads(),
             "user": user,
         }
         client().call("start", name=name, namespace=namespace, **start)

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from outgate import environment
 from outgate.cli import files
 from outgate.cli.common import namespace_option, say, warn
 from outgate.errors import UsageError
@@ -14,7 +15,6 @@ from outgate.model.ranges import parse_ranges
 from outgate.model.workloads import Capture
 from outgate.resources.manifests import Manifests
 from outgate.resources.problems import Problem
-from outgate.settings import Settings
 
 STAGES = ("model", "xds", "firewall")
 
@@ -59,7 +59,7 @@ def translate_command(names: tuple[str, ...], namespace: str, **options: str) ->
         namespace,
         Capture(options["capture"]),
         parse_ranges(options["include"], "--includeIPRanges"),
-        Settings.load(),
+        environment.settings(),
     )
     stage = options["stage"]
     # Firewall rules do not depend on resources.

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from outgate import settings
+from outgate import environment as environment_of
 from outgate.demo.steps import Result, Step, steps
 from outgate.errors import HostError
 from outgate.internet.manager import SmallInternet
@@ -20,6 +20,7 @@ Say = Callable[[str], None]
 REAL_ADDRESS = "192.0.2.1"
 """Undeclared, and of the documentation range (RFC 5737): the call must not even leave."""
 SHOWN_LINES = 14
+_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 STEP_SECONDS = 60
 
 
@@ -84,8 +85,9 @@ def _run(command: str, environment: dict[str, str]) -> Result:
 def _surroundings(say: Say, *, internet: bool) -> Iterator[tuple[dict[str, str], str]]:
     """Give the environment of the commands, with a mesh of the demo's own, and an address that nothing declares."""
     folder = Path(tempfile.mkdtemp(prefix="outgate-demo-"))
-    environment = settings.inherited() | {
-        "PATH": f"{Path(sys.executable).parent}:{settings.inherited().get('PATH', '/usr/sbin:/usr/bin:/sbin:/bin')}",
+    inherited = environment_of.inherited()
+    environment = inherited | {
+        "PATH": f"{Path(sys.executable).parent}:{inherited.get('PATH', _PATH)}",
         "OUTGATE_MESH": f"demo-{os.getpid()}",
         "OUTGATE_RUN_DIR": str(folder / "run"),
         "OUTGATE_STATE_DIR": str(folder / "state"),

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
-from outgate import settings
+from outgate import environment
 from outgate.errors import HostError, UsageError
 from outgate.host import plan
 from outgate.host.processes import only_child
@@ -28,7 +28,7 @@ _PASSED = (
 
 def account(name: str | None) -> tuple[int, int] | None:
     """Return the uid and gid of a user; without a name those of who called sudo. None: root, with few capabilities."""
-    wanted = name or settings.sudo_user()
+    wanted = name or environment.sudo_user()
     if not wanted or wanted == "root":
         return None
     try:
@@ -63,7 +63,7 @@ def run(
         process = subprocess.Popen(  # noqa: S603 - what the user asked for
             words,
             stdin=None if stdin else subprocess.DEVNULL,
-            env=settings.for_workloads(),
+            env=environment.for_workloads(),
             close_fds=True,
         )
     except OSError as error:

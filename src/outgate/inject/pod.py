@@ -87,7 +87,7 @@ def inject(template: Mapping[str, Any], options: Options) -> Pod:
     """Return the template with capture; it must have no `problem` and no `reason_to_skip`."""
     pod: Pod = copy.deepcopy(dict(template))
     if not isinstance(pod.get("metadata"), dict):
-        pod = {"metadata": {}, **{key: value for key, value in pod.items() if key != "metadata"}}
+        pod = {**pod, "metadata": {}, "spec": pod.pop("spec")}
     metadata, spec = pod["metadata"], pod["spec"]
     annotations = metadata.get("annotations") or {}
     metadata["annotations"] = annotations | {STATUS: f"injected-version-{options.version}"}
@@ -179,13 +179,14 @@ def _proxy(options: Options) -> Pod:
 
 
 def _arguments(options: Options) -> list[str]:
+    # Envoy takes no `--flag=value`.
     return [
-        f"--config-path={_CONFIG}/bootstrap.yaml",
-        f"--config-yaml={json.dumps(_dynamic(options), separators=(',', ':'))}",
-        "--service-node=sidecar~$(POD_NAME).$(POD_NAMESPACE)",
-        "--service-cluster=$(SERVICE_ACCOUNT).$(POD_NAMESPACE)",
-        f"--log-level={options.log_level}",
-        "--concurrency=1",
+        *("--config-path", f"{_CONFIG}/bootstrap.yaml"),
+        *("--config-yaml", json.dumps(_dynamic(options), indent=2)),
+        *("--service-node", "sidecar~$(POD_NAME).$(POD_NAMESPACE)"),
+        *("--service-cluster", "$(SERVICE_ACCOUNT).$(POD_NAMESPACE)"),
+        *("--log-level", options.log_level),
+        *("--concurrency", "1"),
         "--disable-hot-restart",
     ]
 

@@ -90,7 +90,7 @@ def test_an_absurd_pid_is_no_process(tmp_path: Path, who: Identity, pid: int) ->
 def test_odd_command_names_do_not_confuse(tmp_path: Path) -> None:
     program = tmp_path / "a) R 1 (b"
     program.symlink_to(os.path.realpath("/bin/sleep"))
-    with subprocess.Popen([program, "60"]) as process:  # noqa: S603
+    with subprocess.Popen([program, "60"]) as process:
         known = identity.start_time(process.pid)
         process.kill()
     own = identity.start_time(os.getpid())

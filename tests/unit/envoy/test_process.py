@@ -1,5 +1,3 @@
-# ruff: noqa: ASYNC220, ASYNC221, ASYNC240, S603, S607 - tests may block, and run what they name.
-
 import asyncio
 import os
 import signal

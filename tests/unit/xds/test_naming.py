@@ -1,0 +1,108 @@
+import asyncio
+import contextlib
+import ipaddress
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from outgate.envoy import binary
+from outgate.model.names import Name
+from outgate.xds import naming
+
+ADDRESSES = [
+    "192.0.2.1",
+    "240.240.200.7",
+    "2001:2:0:8000::1",
+    "2001:db8::",
+    "2001:db8:0:1:0:0:0:1",
+    "2001:db8::1:0:0:1",
+]
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"), [("192.0.2.1", "192.0.2.1:80"), ("2001:db8:0::1", "[2001:db8::1]:80")]
+)
+def test_host_port(address: str, expected: str) -> None:
+    assert naming.host_port(ipaddress.ip_address(address), 80) == expected
+
+
+def test_names() -> None:
+    name = Name("ns", "s")
+    assert naming.http_cluster(name, 80) == "http|s.ns|80"
+    assert naming.raw_cluster(ipaddress.ip_address("2001:2::1"), 22) == "tcp|[2001:2::1]:22"
+    assert naming.inbound(name, 80) == "inbound|s.ns|80"
+    assert naming.workload_listener(name, naming.RAW) == "pod|s.ns|raw"
+
+
+@pytest.mark.envoy
+@pytest.mark.root
+async def test_envoy_writes_addresses_the_same_way(tmp_path: Path) -> None:
+    """A plain TCP cluster is found by what Envoy writes: another spelling would be a denial."""
+    namespace = f"outgate-test-{tmp_path.name[-20:]}"
+    log = tmp_path / "log"
+    (tmp_path / "envoy.json").write_text(json.dumps(_bootstrap(log)))
+    subprocess.run(["ip", "netns", "add", namespace], check=True)
+    try:
+        lines = "link set lo up\nroute add local 0.0.0.0/0 dev lo\nroute add local ::/0 dev lo\n"
+        subprocess.run(["ip", "-n", namespace, "-batch", "-"], input=lines, text=True, check=True)
+        inside = ["ip", "netns", "exec", namespace]
+        arguments = [
+            "--concurrency",
+            "1",
+            "--log-level",
+            "error",
+            "-c",
+            str(tmp_path / "envoy.json"),
+        ]
+        process = await asyncio.create_subprocess_exec(*inside, str(binary.find()), *arguments)
+        try:
+            script = f"import socket\nfor a in {ADDRESSES!r}:\n socket.create_connection((a, 7777)).close()"
+            for _ in range(100):
+                done = subprocess.run(
+                    [*inside, "python3", "-c", script], capture_output=True, check=False
+                )
+                if done.returncode == 0:
+                    break
+                await asyncio.sleep(0.1)
+            assert done.returncode == 0, done.stderr
+            for _ in range(100):
+                if len(written := log.read_text().split()) >= len(ADDRESSES):
+                    break
+                await asyncio.sleep(0.1)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+    finally:
+        subprocess.run(["ip", "netns", "delete", namespace], check=True)
+    expected = {naming.host_port(ipaddress.ip_address(each), 7777) for each in ADDRESSES}
+    assert set(written) == expected
+
+
+def _bootstrap(log: Path) -> dict[str, object]:
+    kind = "type.googleapis.com/envoy.extensions."
+    logger = {
+        "@type": kind + "access_loggers.file.v3.FileAccessLog",
+        "path": str(log),
+        "log_format": {"text_format_source": {"inline_string": "%DOWNSTREAM_LOCAL_ADDRESS%\n"}},
+    }
+    proxy = {
+        "@type": kind + "filters.network.tcp_proxy.v3.TcpProxy",
+        "stat_prefix": "t",
+        "cluster": "none",
+        "access_log": [{"name": "file", "typed_config": logger}],
+    }
+    return {
+        "static_resources": {
+            "listeners": [
+                {
+                    "name": host,
+                    "address": {"socket_address": {"address": host, "port_value": 7777}},
+                    "filter_chains": [{"filters": [{"name": "tcp", "typed_config": proxy}]}],
+                }
+                for host in ("0.0.0.0", "::")  # noqa: S104 - in a namespace of its own
+            ]
+        }
+    }
