@@ -127,9 +127,9 @@ def _print(
     if output == "json":
         say(json.dumps(shown, indent=4))
     elif output == "yaml":
-        import yaml  # noqa: PLC0415 - only here
+        from outgate.resources.writing import to_yaml  # noqa: PLC0415 - only here
 
-        click.echo(yaml.safe_dump(shown, sort_keys=False), nl=False)
+        click.echo(to_yaml(shown), nl=False)
     elif output == "name":
         for each in items:
             say(f"{each['kind'].lower()}/{_name(each)}")

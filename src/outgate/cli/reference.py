@@ -18,7 +18,7 @@ def commands() -> str:
         "Exit status: 0 done, 1 failed, 2 used wrongly. Errors go to standard error, a line each.",
         "",
     ]
-    context = click.Context(cli, info_name="outgate")
+    context = cli.make_context("outgate", ["up"], resilient_parsing=True)
     for name in sorted(COMMANDS):
         command = cli.get_command(context, name)
         if command is not None:

@@ -40,6 +40,9 @@ def explain(mesh: Mesh, pod: Name, url: str) -> dict[str, Any]:
         listed = ", ".join(str(each) for each in sorted(declared))
         reason = f"{answer['resource']} declares no port {port}, but {listed}"
         return answer | {"decision": "denied", "reason": reason}
+    if declared[port].is_http and _address(host) is not None:
+        reason = f"HTTP calls are found by the name in their Host: call {found.name.name}, not its address"
+        return answer | {"decision": "denied", "reason": reason}
     return answer | _path(mesh, found, declared[port], scheme, pod)
 
 
@@ -57,12 +60,15 @@ def _parts(url: str) -> tuple[str, str, int]:
     return parts.scheme, parts.hostname.rstrip("."), port
 
 
-def _find(mesh: Mesh, namespace: str, host: str) -> Destination | None:
+def _address(host: str) -> naming.IpAddress | None:
     try:
-        address = ipaddress.ip_address(host)
+        return ipaddress.ip_address(host)
     except ValueError:
-        pass
-    else:
+        return None
+
+
+def _find(mesh: Mesh, namespace: str, host: str) -> Destination | None:
+    if (address := _address(host)) is not None:
         taken = mesh.programmed.allocation.taken.items()
         names = [name for pair, name in taken if address in (pair.ipv4, pair.ipv6)]
         return mesh.programmed.destinations[names[0]] if names else None

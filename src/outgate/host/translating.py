@@ -10,8 +10,6 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
-import yaml
-
 from outgate.firewall import iptables, nft
 from outgate.firewall.rules import CaptureRules
 from outgate.host import sandboxes
@@ -22,6 +20,7 @@ from outgate.model import rendering as model_rendering
 from outgate.model.workloads import Capture, Network, Workload
 from outgate.resources.documents import Document
 from outgate.resources.manifests import Manifests
+from outgate.resources.writing import to_yaml
 from outgate.settings import Settings
 from outgate.xds import rendering as xds_rendering
 from outgate.xds import tunnels
@@ -152,4 +151,4 @@ def write(value: Mapping[str, Any], form: str) -> str:
     """Write what a stage returned as `json` or `yaml`, keys sorted."""
     if form == "json":
         return json.dumps(value, indent=2, sort_keys=True) + "\n"
-    return str(yaml.safe_dump(value, sort_keys=True, width=100, allow_unicode=True))
+    return to_yaml(value, sort_keys=True)

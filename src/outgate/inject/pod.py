@@ -1,4 +1,7 @@
-"""Adds capture to one pod template: who decides about injection besides `kube-inject` uses this as well."""
+"""Adds capture to one pod template: who decides about injection besides `kube-inject` uses this as well.
+
+Only outbound connections are captured: probes, which the kubelet sends in from outside, stay as the workload has them.
+"""
 
 import copy
 import json
@@ -69,6 +72,9 @@ def problem(template: Mapping[str, Any]) -> tuple[str, str] | None:
     spec = template.get("spec")
     if not isinstance(spec, dict):
         return "spec", "a pod template needs a spec with containers"
+    wrong = (each for each in _MAPPINGS if not isinstance(_at(template, each), Mapping | None))
+    if path := next(wrong, ""):
+        return path, "must be a mapping"
     for group in ("containers", "initContainers", "volumes"):
         listed = spec.get(group)
         if listed is None and group != "containers":
@@ -87,7 +93,8 @@ def inject(template: Mapping[str, Any], options: Options) -> Pod:
     """Return the template with capture; it must have no `problem` and no `reason_to_skip`."""
     pod: Pod = copy.deepcopy(dict(template))
     if not isinstance(pod.get("metadata"), dict):
-        pod = {**pod, "metadata": {}, "spec": pod.pop("spec")}
+        own_spec = pod.pop("spec")
+        pod = {**pod, "metadata": {}, "spec": own_spec}
     metadata, spec = pod["metadata"], pod["spec"]
     annotations = metadata.get("annotations") or {}
     metadata["annotations"] = annotations | {STATUS: f"injected-version-{options.version}"}
@@ -102,6 +109,13 @@ def inject(template: Mapping[str, Any], options: Options) -> Pod:
     # The projected token belongs to root, and to this group.
     spec["securityContext"] = {"fsGroup": options.proxy_uid} | security
     return pod
+
+
+def _at(value: Any, path: str) -> Any:
+    """Return what stands at a dotted path; None where there is nothing."""
+    for key in path.split("."):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
 
 
 def _mapping(value: Any, key: str) -> Mapping[str, Any]:
@@ -247,4 +261,6 @@ def _volumes() -> list[Pod]:
     ]
 
 
+# What capture adds a field to.
+_MAPPINGS = ("metadata", "metadata.annotations", "spec.securityContext")
 _OURS = ((INIT, PROXY), (_CONFIG_VOLUME, _CA_VOLUME, _TOKEN_VOLUME, _RUN_VOLUME))

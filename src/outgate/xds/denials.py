@@ -13,6 +13,7 @@ from outgate.xds.building import typed
 NOT_DECLARED = "no resource declares this name and port for this namespace"
 NOT_DECLARED_TLS = "TLS of the workload itself needs a plain TCP port; where a port is https, call it as http://NAME:PORT"
 NOT_DECLARED_TCP = "no resource declares this address and port"
+NOT_HTTP = "this port is declared as HTTP, and this is not valid HTTP"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +39,24 @@ def caller_of(workload: Workload, trust_domain: str) -> Caller:
     return Caller(workload.name.namespace, workload.identity(trust_domain), workload.name.name)
 
 
-def _log(path: str, fields: dict[str, str]) -> list[dict[str, Any]]:
+# Unset where no route, or no cluster, was found.
+_FOUND = "has(xds.cluster_name) && xds.cluster_name != ''"
+
+
+def _log(path: str, fields: dict[str, str], *, unless: str = "") -> list[dict[str, Any]]:
+    """Return an access log; lines for which the CEL expression `unless` holds are left out."""
     config = typed(
         "extensions.access_loggers.file.v3.FileAccessLog",
         path=path,
         log_format={"json_format": fields},
     )
-    return [{"name": "envoy.access_loggers.file", "typed_config": config}]
+    log: dict[str, Any] = {"name": "envoy.access_loggers.file", "typed_config": config}
+    if unless:
+        kept = typed(
+            "extensions.access_loggers.filters.cel.v3.ExpressionFilter", expression=f"!({unless})"
+        )
+        log["filter"] = {"extension_filter": {"name": "cel", "typed_config": kept}}
+    return [log]
 
 
 def _common(caller: Caller, protocol: str) -> dict[str, str]:
@@ -67,13 +79,14 @@ def _common(caller: Caller, protocol: str) -> dict[str, str]:
 def http_log(path: str, caller: Caller) -> list[dict[str, Any]]:
     """Return the access log of HTTP calls; the query is left out, as it may hold secrets."""
     absent = "response.code_details == 'route_not_found'"
+    reason = f"{_FOUND} ? 'declared' : ({absent} ? '{NOT_DECLARED}' : '{NOT_HTTP}')"
     return _log(
         path,
         _common(caller, "http")
         | {
             "destination": "%REQ(:AUTHORITY)%",
-            "decision": f"%CEL({absent} ? 'denied' : 'allowed')%",
-            "reason": f"%CEL({absent} ? '{NOT_DECLARED}' : 'declared')%",
+            "decision": f"%CEL({_FOUND} ? 'allowed' : 'denied')%",
+            "reason": f"%CEL({reason})%",
             "service": f"%METADATA(ROUTE:{naming.METADATA}:service)%",
             "method": "%REQ(:METHOD)%",
             "path": "%PATH(NQ)%",
@@ -83,22 +96,32 @@ def http_log(path: str, caller: Caller) -> list[dict[str, Any]]:
     )
 
 
-def connection_log(path: str, caller: Caller, *, tls: bool) -> list[dict[str, Any]]:
-    """Return the access log of connections that are passed through; a missing cluster is a denial."""
-    # 'xds.cluster_name' is unset when the cluster was not found.
-    found = "has(xds.cluster_name) && xds.cluster_name != ''"
-    reason = NOT_DECLARED_TLS if tls else NOT_DECLARED_TCP
+def connection_log(path: str, caller: Caller) -> list[dict[str, Any]]:
+    """Return the access log of plain TCP connections; a missing cluster is a denial.
+
+    What only goes back into the pipeline (`clusters.late_alias`) is logged there.
+    """
     return _log(
         path,
-        _common(caller, "tls" if tls else "tcp")
+        _common(caller, "tcp")
         | {
             "destination": "%DOWNSTREAM_LOCAL_ADDRESS%",
-            "server_name": "%REQUESTED_SERVER_NAME%",
-            "decision": f"%CEL({found} ? 'allowed' : 'denied')%",
-            "reason": f"%CEL({found} ? 'declared' : '{reason}')%",
+            "decision": f"%CEL({_FOUND} ? 'allowed' : 'denied')%",
+            "reason": f"%CEL({_FOUND} ? 'declared' : '{NOT_DECLARED_TCP}')%",
             "service": f"%CLUSTER_METADATA({naming.METADATA}:service)%",
         },
+        unless=f"has(upstream.address) && upstream.address.startsWith('envoy://{naming.LATE}/')",
     )
+
+
+def refusal_log(path: str, caller: Caller, protocol: str, reason: str) -> list[dict[str, Any]]:
+    """Return the access log of connections that lead nowhere, whatever they are for."""
+    fields = _common(caller, protocol) | {
+        "destination": "%DOWNSTREAM_LOCAL_ADDRESS%",
+        "decision": "denied",
+        "reason": reason,
+    }
+    return _log(path, fields | {"server_name": "%REQUESTED_SERVER_NAME%"})
 
 
 def http_denial(caller: Caller) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from envoy.config.route.v3 import route_pb2 as route
 from envoy.config.route.v3 import scoped_route_pb2 as scoped_route
 from envoy.data.dns.v3 import dns_table_pb2 as dns_table
 from envoy.extensions.access_loggers.file.v3 import file_pb2 as _file
+from envoy.extensions.access_loggers.filters.cel.v3 import cel_pb2 as _cel
 from envoy.extensions.bootstrap.internal_listener.v3 import internal_listener_pb2 as _internal
 from envoy.extensions.clusters.dns.v3 import dns_cluster_pb2 as dns_cluster
 from envoy.extensions.filters.http.on_demand.v3 import on_demand_pb2 as _on_demand
@@ -72,4 +73,5 @@ _REGISTERED = (
     _inputs, _ip,
     _file, _internal, _on_demand, _router, _http_state, _http_inspector, _original_dst, _tls_inspector,
     _hcm, _net_state, _tcp_proxy, _udp_route, _udp_proxy, _early, _connections, _up, _raw,
+    _cel,
 )  # fmt: skip

@@ -130,7 +130,12 @@ def shared(settings: Settings, log: str) -> tuple[Resource, ...]:
         **pipeline.chains(settings, log, denials.TUNNELLED),
     }
     # What speaks neither TLS nor HTTP there has nowhere to go: its address has led it here once already.
-    del late["default_filter_chain"]
+    late["default_filter_chain"] = {
+        "name": "tcp",
+        "filters": pipeline.refusing_chain(
+            settings, log, denials.TUNNELLED, "tcp", denials.NOT_HTTP
+        ),
+    }
     raw = {
         "name": naming.RAW,
         "internal_listener": {},

@@ -69,24 +69,9 @@ def _caller_state(caller: Caller) -> list[dict[str, Any]]:
     ]
 
 
-def connection_chain(
-    settings: Settings, log: str, caller: Caller, *, tls: bool = False
-) -> list[dict[str, Any]]:
-    """Return the filters of connections that are not HTTP: to the cluster that their address and port name.
-
-    With `tls`, where none can be: a port on which the egress opens TLS itself takes plain HTTP.
-    """
+def connection_chain(settings: Settings, log: str, caller: Caller) -> list[dict[str, Any]]:
+    """Return the filters of connections that are not HTTP: to the cluster that their address and port name."""
     key = "%DOWNSTREAM_LOCAL_ADDRESS%"
-    proxy = typed(
-        "extensions.filters.network.tcp_proxy.v3.TcpProxy",
-        stat_prefix="tls" if tls else "tcp",
-        cluster=naming.DENY,
-        idle_timeout=seconds(settings.idle_timeout * 12),
-        access_log=denials.connection_log(log, caller, tls=tls),
-    )
-    filters = [{"name": "envoy.filters.network.tcp_proxy", "typed_config": proxy}]
-    if tls:
-        return filters
     actions = [
         state(naming.STATE_CLUSTER, f"tcp|{key}", shared=False),
         state(naming.STATE_ORIGINAL, key),
@@ -95,7 +80,26 @@ def connection_chain(
     config = typed(
         "extensions.filters.network.set_filter_state.v3.Config", on_new_connection=actions
     )
-    return [{"name": "envoy.filters.network.set_filter_state", "typed_config": config}, *filters]
+    chosen = {"name": "envoy.filters.network.set_filter_state", "typed_config": config}
+    return [chosen, _tcp_proxy(settings, "tcp", denials.connection_log(log, caller))]
+
+
+def refusing_chain(
+    settings: Settings, log: str, caller: Caller, protocol: str, reason: str
+) -> list[dict[str, Any]]:
+    """Return the filter of connections that are closed, and logged with the reason."""
+    return [_tcp_proxy(settings, protocol, denials.refusal_log(log, caller, protocol, reason))]
+
+
+def _tcp_proxy(settings: Settings, prefix: str, log: list[dict[str, Any]]) -> dict[str, Any]:
+    proxy = typed(
+        "extensions.filters.network.tcp_proxy.v3.TcpProxy",
+        stat_prefix=prefix,
+        cluster=naming.DENY,
+        idle_timeout=seconds(settings.idle_timeout * 12),
+        access_log=log,
+    )
+    return {"name": "envoy.filters.network.tcp_proxy", "typed_config": proxy}
 
 
 def _header_mutations(caller: Caller) -> list[dict[str, Any]]:
@@ -204,7 +208,8 @@ def chains(
     On `ports`, those of declared HTTP services, a connection to a virtual address is HTTP before it says anything.
     """
     named = {
-        "tls": connection_chain(settings, log, caller, tls=True),
+        # A port on which the egress opens TLS itself takes plain HTTP.
+        "tls": refusing_chain(settings, log, caller, "tls", denials.NOT_DECLARED_TLS),
         "http": http_chain(settings, log, caller),
     }
     matchers = [

@@ -193,7 +193,7 @@ class TestFiles:
 class TestWorkloads:
     def selecting(self) -> Mesh:
         changing = mesh()
-        spec = {
+        spec: dict[str, Any] = {
             "selector": {"app": "web"},
             "ports": [{"port": 80, "name": "http", "targetPort": 8000}],
         }

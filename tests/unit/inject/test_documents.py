@@ -39,7 +39,7 @@ def test_broken_json_is_reported_with_its_line() -> None:
 
 def test_workload_without_a_template_is_an_error() -> None:
     text = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: x}\nspec: {}\n"
-    with pytest.raises(InvalidError, match="^-:4: error: deployment/x: spec.template: "):
+    with pytest.raises(InvalidError, match=r"^-:4: error: deployment/x: spec\.template: "):
         inject(text, "-", Options())
 
 

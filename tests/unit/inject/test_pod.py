@@ -81,6 +81,9 @@ def test_name_that_capture_needs_is_refused(group: str) -> None:
         ({"spec": {"containers": "x"}}, "spec.containers"),
         ({"spec": {"containers": ["x"]}}, "spec.containers"),
         ({"spec": {"containers": [], "volumes": {}}}, "spec.volumes"),
+        ({"metadata": ["x"], "spec": {"containers": []}}, "metadata"),
+        ({"metadata": {"annotations": ["x"]}, "spec": {"containers": []}}, "metadata.annotations"),
+        ({"spec": {"containers": [], "securityContext": "x"}}, "spec.securityContext"),
     ],
 )
 def test_template_that_is_not_one_is_a_problem(template: dict[str, Any], field: str) -> None:

@@ -1,7 +1,6 @@
+import json
 from types import MappingProxyType
 from typing import Any
-
-import yaml
 
 from outgate.model.deriving import destination, selects
 from outgate.model.destinations import Endpoint, External, Internal, Port
@@ -15,7 +14,7 @@ from outgate.resources.services import Service
 
 def service(**spec: Any) -> Service:
     value = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s", "namespace": "ns"}}
-    (found,) = parse(read(yaml.safe_dump({**value, "spec": spec}), "f").documents).services
+    (found,) = parse(read(json.dumps({**value, "spec": spec}), "f").documents).services
     return found
 
 

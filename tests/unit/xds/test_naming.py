@@ -1,8 +1,9 @@
-import asyncio
-import contextlib
 import ipaddress
 import json
+import os
 import subprocess
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -36,49 +37,54 @@ def test_names() -> None:
     assert naming.workload_listener(name, naming.RAW) == "pod|s.ns|raw"
 
 
+def run(*words: str, text: str = "") -> int:
+    done = subprocess.run(words, input=text, text=True, capture_output=True, check=False)
+    return done.returncode
+
+
+@pytest.fixture
+def namespace() -> Iterator[str]:
+    name = f"outgate-test-{os.getpid()}-naming"
+    lines = "link set lo up\nroute add local 0.0.0.0/0 dev lo\nroute add local ::/0 dev lo\n"
+    assert run("ip", "netns", "add", name) == 0
+    assert run("ip", "-n", name, "-batch", "-", text=lines) == 0
+    yield name
+    run("ip", "netns", "delete", name)
+
+
 @pytest.mark.envoy
 @pytest.mark.root
-async def test_envoy_writes_addresses_the_same_way(tmp_path: Path) -> None:
+def test_envoy_writes_addresses_the_same_way(namespace: str, tmp_path: Path) -> None:
     """A plain TCP cluster is found by what Envoy writes: another spelling would be a denial."""
-    namespace = f"outgate-test-{tmp_path.name[-20:]}"
-    log = tmp_path / "log"
-    (tmp_path / "envoy.json").write_text(json.dumps(_bootstrap(log)))
-    subprocess.run(["ip", "netns", "add", namespace], check=True)
-    try:
-        lines = "link set lo up\nroute add local 0.0.0.0/0 dev lo\nroute add local ::/0 dev lo\n"
-        subprocess.run(["ip", "-n", namespace, "-batch", "-"], input=lines, text=True, check=True)
-        inside = ["ip", "netns", "exec", namespace]
-        arguments = [
-            "--concurrency",
-            "1",
-            "--log-level",
-            "error",
-            "-c",
-            str(tmp_path / "envoy.json"),
-        ]
-        process = await asyncio.create_subprocess_exec(*inside, str(binary.find()), *arguments)
+    log, config = tmp_path / "log", tmp_path / "envoy.json"
+    config.write_text(json.dumps(_bootstrap(log)))
+    inside = ("ip", "netns", "exec", namespace)
+    words = [
+        *inside,
+        str(binary.find()),
+        "--concurrency",
+        "1",
+        "--log-level",
+        "error",
+        "-c",
+        str(config),
+    ]
+    calls = f"import socket\nfor a in {ADDRESSES!r}:\n socket.create_connection((a, 7777)).close()"
+    with subprocess.Popen(words) as process:
         try:
-            script = f"import socket\nfor a in {ADDRESSES!r}:\n socket.create_connection((a, 7777)).close()"
-            for _ in range(100):
-                done = subprocess.run(
-                    [*inside, "python3", "-c", script], capture_output=True, check=False
-                )
-                if done.returncode == 0:
-                    break
-                await asyncio.sleep(0.1)
-            assert done.returncode == 0, done.stderr
-            for _ in range(100):
-                if len(written := log.read_text().split()) >= len(ADDRESSES):
-                    break
-                await asyncio.sleep(0.1)
+            until(lambda: run(*inside, "python3", "-c", calls) == 0)
+            until(lambda: len(log.read_text().split()) >= len(ADDRESSES))
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
-    finally:
-        subprocess.run(["ip", "netns", "delete", namespace], check=True)
+            process.kill()
     expected = {naming.host_port(ipaddress.ip_address(each), 7777) for each in ADDRESSES}
-    assert set(written) == expected
+    assert set(log.read_text().split()) == expected
+
+
+def until(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def _bootstrap(log: Path) -> dict[str, object]:

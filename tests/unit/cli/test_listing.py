@@ -1,0 +1,127 @@
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from outgate.cli.main import cli
+from outgate.errors import NotFoundError, UsageError
+
+MANIFEST = """
+apiVersion: v1
+kind: Service
+metadata: {name: externalbin, labels: {app: bin}}
+spec: {type: ExternalName, externalName: httpbin.org, ports: [{port: 80, name: http}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: blue, labels: {tier: "y"}}
+spec: {selector: {app: web}, ports: [{port: 80, name: http}, {port: 53, protocol: UDP, name: dns}]}
+"""
+
+
+def call(*words: str) -> Result:
+    return CliRunner().invoke(cli, words)
+
+
+def out(*words: str) -> str:
+    result = call(*words)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+@pytest.fixture(autouse=True)
+def _store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("run", "state", "log"):
+        monkeypatch.setenv(f"OUTGATE_{name.upper()}_DIR", str(tmp_path / name))
+    file = tmp_path / "f.yaml"
+    file.write_text(MANIFEST)
+    result = call("apply", "-f", str(file))
+    assert result.stdout == "service/externalbin created\nservice/web created\n"
+
+
+def test_the_table_is_kubectls() -> None:
+    titles, row = out("get", "services").splitlines()
+    assert titles.split() == ["NAME", "TYPE", "CLUSTER-IP", "EXTERNAL-IP", "PORT(S)", "AGE"]
+    assert row.split()[:-1] == ["externalbin", "ExternalName", "<none>", "httpbin.org", "80/TCP"]
+    assert titles.index("TYPE") == row.index("ExternalName")
+    assert titles == titles.rstrip()
+
+
+def test_all_namespaces_and_wide() -> None:
+    titles, first, second = out("get", "svc", "-A", "-o", "wide").splitlines()
+    assert titles.split()[0] == "NAMESPACE"
+    assert titles.split()[-1] == "SELECTOR"
+    assert first.split()[:2] == ["blue", "web"]
+    assert first.split()[-1] == "app=web"
+    assert "80/TCP,53/UDP" in first
+    assert second.split()[:2] == ["default", "externalbin"]
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        (["get", "services"], ["externalbin"]),
+        (["get", "service", "externalbin"], ["externalbin"]),
+        (["get", "service/externalbin"], ["externalbin"]),
+        (["get", "services", "-n", "blue"], ["web"]),
+        (["get", "services", "-l", "app=bin"], ["externalbin"]),
+        (["get", "services", "-A", "-l", "app=bin,tier=y"], []),
+    ],
+)
+def test_what_is_chosen(words: list[str], names: list[str]) -> None:
+    expected = "".join(f"service/{name}\n" for name in names)
+    assert out(*words, "-o", "name") == expected
+
+
+def test_one_by_name_is_itself_and_several_are_a_list() -> None:
+    assert json.loads(out("get", "service", "externalbin", "-o", "json"))["kind"] == "Service"
+    found = json.loads(out("get", "services", "-o", "json"))
+    assert found["kind"] == "List"
+    assert [each["metadata"]["name"] for each in found["items"]] == ["externalbin"]
+    assert out("get", "services", "-o", "jsonpath={.items..metadata.name}") == "externalbin"
+
+
+@pytest.mark.parametrize("form", ["yaml", "json"])
+def test_what_is_printed_can_be_applied_again(form: str, tmp_path: Path) -> None:
+    file = tmp_path / f"again.{form}"
+    file.write_text(out("get", "services", "-A", "-o", form))
+    assert out("apply", "-f", str(file)) == "service/web unchanged\nservice/externalbin unchanged\n"
+    assert len(yaml.safe_load(file.read_text())["items"]) == 2
+
+
+def test_what_is_not_there() -> None:
+    result = call("get", "service", "none", "externalbin")
+    assert result.exit_code == 1
+    assert 'error: service "none" not found in namespace "default"' in result.stderr
+    assert "externalbin" in result.stdout
+    result = call("get", "services", "-n", "empty")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == "No resources found in empty namespace.\n"
+
+
+def test_used_wrongly() -> None:
+    assert isinstance(call("get", "gateways").exception, UsageError)
+    assert isinstance(call("get", "services", "-o", "xml").exception, UsageError)
+    assert isinstance(call("describe", "service", "none").exception, NotFoundError)
+
+
+def test_describe() -> None:
+    text = out("describe", "service", "externalbin")
+    assert "Name:           externalbin" in text
+    assert "External Name:  httpbin.org" in text
+    assert "http  80/TCP" in text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(0, "0s"), (119, "119s"), (120, "2m"), (7300, "2h"), (172800, "2d")]
+)
+def test_age(seconds: int, expected: str) -> None:
+    from outgate.cli.listing import _age
+
+    stamp = datetime.now(UTC) - timedelta(seconds=seconds)
+    item: dict[str, Any] = {"metadata": {"creationTimestamp": stamp.isoformat()}}
+    assert _age(item) == expected

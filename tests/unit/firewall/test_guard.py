@@ -1,0 +1,46 @@
+import ipaddress
+
+import pytest
+
+from outgate.firewall import guard
+from outgate.model.addresses import IPV4, IPV6
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1", "0.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "100.64.0.1", "169.254.169.254",
+        "100.100.100.200", "168.63.129.16", "224.0.0.1", "255.255.255.255", "198.18.0.1", "192.0.0.192",
+        "::", "::1", "::ffff:10.0.0.1", "::ffff:8.8.8.8", "64:ff9b::a00:1", "2002:a00:1::", "2001::1",
+        "fe80::1", "fd00:ec2::254", "fec0::1", "ff02::1", "2001:2::1",
+    ],
+)  # fmt: skip
+def test_what_a_name_may_not_resolve_to(address: str) -> None:
+    assert refused(address)
+
+
+@pytest.mark.parametrize(
+    "address", ["8.8.8.8", "1.1.1.1", "172.32.0.1", "100.128.0.1", "2606:4700::1111", "2a00::1"]
+)
+def test_what_it_may(address: str) -> None:
+    assert not refused(address)
+
+
+def refused(address: str) -> bool:
+    return any(ipaddress.ip_address(address) in network for network in guard.REFUSED)
+
+
+def test_calls_cannot_come_back_to_virtual_addresses() -> None:
+    for network in (IPV4, IPV6):
+        assert refused(str(network[1]))
+
+
+def test_what_is_allowed_comes_before_what_is_refused() -> None:
+    text = guard.render("m", 7, (ipaddress.ip_network("10.0.0.0/8"),), 5)
+    assert text.index("ip daddr { 10.0.0.0/8 } accept") < text.index("goto refused\n")
+    assert "meta mark != 0x7 accept" in text
+
+
+def test_meshes_have_tables_of_their_own() -> None:
+    assert guard.table("a-b") == "outgate_guard_a_b"
+    assert guard.remove("a") != guard.remove("b")
