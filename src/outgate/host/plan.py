@@ -174,7 +174,7 @@ def masquerade(mesh: str) -> str:
 def resolv_conf(namespace: str, domain: str) -> str:
     """Return a pod's resolv.conf; the search domains are Kubernetes's, and complete short names."""
     search = f"{namespace}.svc.{domain} svc.{domain} {domain}"
-    return f"nameserver {RESOLVER}\nsearch {search}\noptions ndots:5 timeout:2 attempts:2\n"
+    return f"nameserver {RESOLVER}\nsearch {search}\noptions ndots:5 timeout:1 attempts:3\n"
 
 
 def hosts(pod: str) -> str:
