@@ -1,8 +1,11 @@
 """What processes cost: CPU time and memory, from /proc (proc(5))."""
 
+import contextlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
+
+from bench.commands import BenchError
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -28,3 +31,16 @@ def _status_kib(pid: int, field: str) -> int:
         if line.startswith(f"{field}:"):
             return int(line.split()[1])
     return 0
+
+
+def find(argument: str, program: str) -> int:
+    """Return the process of a program that has `argument` within its command line; BenchError unless there is one."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            words = path.read_text(errors="replace").split("\0")
+            if Path(words[0]).name == program and any(argument in each for each in words):
+                found.append(int(path.parent.name))
+    if len(found) != 1:
+        raise BenchError(f"{len(found)} processes of {program} with {argument}")
+    return found[0]

@@ -47,10 +47,11 @@ def _write(names: tuple[str, ...], namespace: str, *, create: bool) -> None:
     where = store()
     changed: list[Path] = []
     with where.locked():
+        edited = where.edited()
         for document in documents:
             key = key_of(document.value, namespace)
             try:
-                done = where.write(document.value, namespace, create=create)
+                done = where.write(document.value, namespace, edited, create=create)
             except OutgateError as error:
                 warn(f"error: {document.location}: {error}")
                 failed = True
@@ -123,9 +124,10 @@ def _delete_resources(where: Store, keys: list[Key], *, ignore_not_found: bool) 
     failed = False
     gone: list[Path] = []
     with where.locked():
+        edited = where.edited()
         for key in keys:
             try:
-                where.delete(key)
+                where.delete(key, edited)
             except NotFoundError as error:
                 if not ignore_not_found:
                     warn(f"error: {error}")

@@ -26,8 +26,9 @@ _log = logging.getLogger(__name__)
 
 _SHELL = "/bin/sh"
 # The process waits until it is on record, and ends if the daemon dies before that: so there is no
-# moment at which a stray Envoy could be left.
-_GATE = 'read -r go && exec "$@" </dev/null'
+# moment at which a stray Envoy could be left. Each connection takes two descriptors, and the usual
+# limit is 1,024: it is raised as far as is allowed.
+_GATE = 'read -r go && ulimit -S -n "$(ulimit -H -n)" && exec "$@" </dev/null'
 _LOG_LIMIT = 16 * 1024 * 1024
 _TERM_SECONDS = 5.0
 _ADOPT_SECONDS = 1.0

@@ -82,17 +82,30 @@ class Mesh:
 
     def add_workload(self, workload: Workload) -> Delta:
         """Take in a pod, and let the services that select it lead to it."""
+        forwarded = self._forwards()
         self.workloads[workload.name] = workload
         selecting = [name for name, each in self.selecting.items() if selects(each, workload)]
-        return self._program(selecting, {workload.name})
+        delta = self._program(selecting, {workload.name})
+        if forwarded or not self._forwards():
+            return delta
+        first = egress.forwarding(self.site, self.programmed)
+        return Delta((*delta.changed, first), delta.removed)
 
     def remove_workload(self, name: Name) -> Delta:
         """Let a pod go."""
+        forwarded = self._forwards()
         workload = self.workloads.pop(name, None)
         if workload is None:
             return Delta()
         selecting = [each for each, service in self.selecting.items() if selects(service, workload)]
-        return self._program(selecting, {name})
+        delta = self._program(selecting, {name})
+        if self._forwards() or not forwarded:
+            return delta
+        last = egress.key_of(egress.forwarding(self.site, self.programmed))
+        return Delta(delta.changed, (*delta.removed, last))
+
+    def _forwards(self) -> bool:
+        return any(each.include for each in self.workloads.values())
 
     def _program(self, names: Iterable[Name], pods: Iterable[Name] = ()) -> Delta:
         changed: list[Destination] = []
@@ -112,7 +125,7 @@ class Mesh:
                 touched |= _pods(derived)
         before = self.programmed.http_ports
         self.programmed, delta = egress.program(
-            self.programmed, changed, removed, self.site, self.upstream
+            self.programmed, changed, removed, self.site, self.upstream, forward=self._forwards()
         )
         if self.programmed.http_ports != before:
             touched |= set(self.workloads)

@@ -20,6 +20,13 @@ TTL_SECONDS = 30
 """Life of an answer: the least that Envoy's DNS filter takes."""
 
 
+MAX_QUERIES = 4096
+"""Queries of one workload, counted by source port, that may be open. Envoy cannot know when one is answered: it keeps a
+port's session, and a socket with it, until that was idle for the time below."""
+SEALED_IDLE_SECONDS, FORWARD_IDLE_SECONDS = 0.2, 4.0
+"""The shared listener answers at once; a real resolver is asked twice, see `clusters.resolver`."""
+
+
 def record(name: Name, address: Address, domain: str) -> bytes:
     """Serialise one service's name as a DNS filter configuration with nothing else in it.
 
@@ -62,9 +69,13 @@ def listener(
 
 
 def cluster(name: str, port: int) -> Resource:
-    """Return the cluster by which a workload's DNS listener reaches the shared one of the same name."""
+    """Return the cluster by which one workload's DNS listener reaches the shared one at `port`.
+
+    Each workload has its own, so that the limit is its own too: one that uses it up leaves the others theirs.
+    """
     message = ext.cluster.Cluster(name=name, type=ext.cluster.Cluster.STATIC)
     message.connect_timeout.FromSeconds(1)
+    message.circuit_breakers.thresholds.add().max_connections.value = MAX_QUERIES
     message.load_assignment.cluster_name = name
     endpoint = message.load_assignment.endpoints.add().lb_endpoints.add().endpoint
     endpoint.address.socket_address.protocol = ext.address.SocketAddress.UDP

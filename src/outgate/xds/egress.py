@@ -69,19 +69,20 @@ def shared(site: Site, upstream: Upstream) -> tuple[Resource, ...]:
         listeners.capture(upstream.settings, site.log, ()),
         *listeners.shared(upstream.settings, site.log),
         *tunnels.front(site.tunnel, upstream.settings),
-        dns.cluster(naming.DNS, site.dns_port),
-        dns.cluster(naming.DNS_FORWARD, site.forward_port),
-        *_tables(site, ()),
+        dns.listener(naming.DNS, site.dns_port, ()),
     )
 
 
-def _tables(site: Site, records: Iterable[bytes]) -> tuple[Resource, ...]:
-    parts = tuple(records)
-    sealed = dns.listener(naming.DNS, site.dns_port, parts)
-    if not site.forward_resolvers:
-        return (sealed,)
-    resolvers = site.forward_resolvers
-    return sealed, dns.listener(naming.DNS_FORWARD, site.forward_port, parts, resolvers)
+def forwarding(site: Site, programmed: Programmed) -> Resource:
+    """Return the DNS listener of workloads of which only some ranges are captured.
+
+    It holds all names as well, so it is there only while such a workload is.
+    """
+    return _forwarding(site, (programmed.records[name] for name in sorted(programmed.records)))
+
+
+def _forwarding(site: Site, table: Iterable[bytes]) -> Resource:
+    return dns.listener(naming.DNS_FORWARD, site.forward_port, table, site.forward_resolvers)
 
 
 def program(
@@ -90,10 +91,13 @@ def program(
     removed: Iterable[Name],
     site: Site,
     upstream: Upstream,
+    *,
+    forward: bool = False,
 ) -> tuple[Programmed, Delta]:
     """Return what is programmed after a change, and how the snapshot changes.
 
-    `changed` are new and altered destinations, `removed` names that are gone; unknown names are ignored.
+    `changed` are new and altered destinations, `removed` names that are gone; unknown names are ignored. `forward`
+    tells whether there is a `forwarding` listener, which follows.
     """
     wanted = {each.name: each for each in changed}
     gone = tuple(name for name in removed if name in previous.destinations and name not in wanted)
@@ -120,8 +124,10 @@ def program(
         after.update((key_of(one), one) for one in made)
     delta = _difference(before, after)
     if gone or any(previous.records.get(name) != records[name] for name in wanted):
-        ordered = (records[name] for name in sorted(records))
-        delta = replace(delta, changed=(*delta.changed, *_tables(site, ordered)))
+        table = [records[name] for name in sorted(records)]
+        tables = [dns.listener(naming.DNS, site.dns_port, table)]
+        tables += [_forwarding(site, table)] if forward else []
+        delta = replace(delta, changed=(*delta.changed, *tables))
     counted = _ports(previous, wanted.values(), (*gone, *wanted))
     if counted.keys() != previous.ports.keys():
         tunnels_end = listeners.capture(upstream.settings, site.log, tuple(sorted(counted)))
@@ -184,7 +190,10 @@ def workload(
     upstream: Upstream,
 ) -> tuple[Resource, ...]:
     """Return a workload's own resources; `served` are its ports that Services lead to."""
+    dns_port = site.forward_port if workload.include else site.dns_port
+    resolving = dns.cluster(naming.workload_listener(workload.name, naming.DNS), dns_port)
     ports = sorted(served)
     inner = (listeners.inbound(workload.name, port) for port in ports)
     into = (clusters.into_pod(workload.name, workload.netns, port) for port in ports)
-    return (*listeners.workload(workload, upstream.settings, site.log, http_ports), *inner, *into)
+    own = listeners.workload(workload, upstream.settings, site.log, http_ports)
+    return (resolving, *own, *inner, *into)

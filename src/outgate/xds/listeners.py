@@ -11,6 +11,7 @@ from outgate.model.workloads import Capture, Workload
 from outgate.settings import Settings
 from outgate.xds import building, denials, naming, pipeline
 from outgate.xds.building import typed
+from outgate.xds.dns import FORWARD_IDLE_SECONDS, SEALED_IDLE_SECONDS
 from outgate.xds.snapshot import Resource
 
 BUFFER_BYTES = 1 << 20
@@ -60,15 +61,17 @@ def workload(
     workload: Workload, settings: Settings, log: str, ports: tuple[int, ...]
 ) -> tuple[Resource, ...]:
     """Return the listeners that the egress Envoy opens in a workload's namespace: TCP for node capture, DNS for all."""
-    dns = building.listener(
+    name = naming.workload_listener(workload.name, naming.DNS)
+    idle = FORWARD_IDLE_SECONDS if workload.include else SEALED_IDLE_SECONDS
+    resolving = building.listener(
         {
-            "name": naming.workload_listener(workload.name, "dns"),
+            "name": name,
             **_sockets(workload.netns, naming.DNS_PORT, "UDP"),
-            "listener_filters": [_dns_proxy(forward=bool(workload.include))],
+            "listener_filters": [_dns_proxy(name, idle)],
         }
     )
     if workload.capture is not Capture.NODE:
-        return (dns,)
+        return (resolving,)
     caller = denials.caller_of(workload, settings.trust_domain)
     capture = {
         "name": naming.workload_listener(workload.name, naming.CAPTURE),
@@ -81,7 +84,7 @@ def workload(
         **_sockets(workload.netns, naming.RAW_PORT),
         **_raw(settings, log, caller),
     }
-    return building.listener(capture), building.listener(raw), dns
+    return building.listener(capture), building.listener(raw), resolving
 
 
 def inbound(pod: Name, port: int) -> Resource:
@@ -94,8 +97,7 @@ def inbound(pod: Name, port: int) -> Resource:
     return building.listener({"name": name, "internal_listener": {}, "filter_chains": [chain]})
 
 
-def _dns_proxy(*, forward: bool) -> dict[str, Any]:
-    cluster = naming.DNS_FORWARD if forward else naming.DNS
+def _dns_proxy(cluster: str, idle: float) -> dict[str, Any]:
     action = {
         "name": "route",
         "typed_config": typed("extensions.filters.udp.udp_proxy.v3.Route", cluster=cluster),
@@ -104,7 +106,7 @@ def _dns_proxy(*, forward: bool) -> dict[str, Any]:
         "extensions.filters.udp.udp_proxy.v3.UdpProxyConfig",
         stat_prefix="dns",
         matcher={"on_no_match": {"action": action}},
-        idle_timeout="5s",
+        idle_timeout=pipeline.seconds(idle),
     )
     return {"name": "envoy.filters.udp_listener.udp_proxy", "typed_config": proxy}
 

@@ -67,5 +67,5 @@ def inbound(pod: Name, port: int) -> str:
 
 
 def workload_listener(pod: Name, kind: str) -> str:
-    """Return the listener of `kind` (capture, raw, dns) inside a workload's namespace."""
+    """Return the listener of `kind` (capture, raw, dns) inside a workload's namespace, and for dns its cluster."""
     return f"pod|{pod}|{kind}"

@@ -226,3 +226,21 @@ def test_deleting_ends_access_at_once(mesh: Any, sleep: str) -> None:
         assert said.splitlines() == ['service "doomed" deleted', 'service "echo" deleted']
         assert json.loads(probe.stdout.readline()) == [403, True]
     assert mesh.curl(sleep, "http://externalbin/status/204").startswith("204")
+
+
+LOOKUPS = """
+import json, socket, sys, time
+slowest = 0
+for _ in range(int(sys.argv[1])):
+    began = time.monotonic()
+    try:
+        socket.getaddrinfo("no-such-service", 80)
+    except OSError:
+        pass
+    slowest = max(slowest, time.monotonic() - began)
+print(json.dumps(slowest))
+"""
+
+
+def test_lookups_without_a_pause_are_answered_at_once(mesh: Any, sleep: str) -> None:
+    assert mesh.python(sleep, LOOKUPS, "1000") < 0.9

@@ -1,5 +1,6 @@
 import asyncio
 import os
+import resource
 import signal
 import subprocess
 from collections.abc import Awaitable, Callable, Iterator
@@ -40,6 +41,21 @@ async def test_it_serves_and_ends_when_told(
     await stop(process, pid_file)
     assert not _alive(process.identity.pid)
     assert not pid_file.exists()
+
+
+async def test_it_may_open_as_many_files_as_is_allowed(
+    until_ready: Ready, launch: Launch, pid_file: Path
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard // 2, hard))
+    try:
+        process = start(launch, pid_file)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    await until_ready()
+    pid = process.identity.pid
+    assert resource.prlimit(pid, resource.RLIMIT_NOFILE) == (hard, hard)
+    await stop(process, pid_file)
 
 
 async def test_it_inherits_nothing(until_ready: Ready, launch: Launch, pid_file: Path) -> None:

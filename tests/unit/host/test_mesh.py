@@ -1,6 +1,8 @@
 """Incremental change equals starting anew, whatever the changes were."""
 
+import ipaddress
 import json
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -163,7 +165,7 @@ class TestFiles:
         changing = mesh()
         changing.update_files([("f", manifest("f", service("a")))])
         delta = changing.update_files([("g", manifest("g", service("b")))])
-        assert names(delta) == {"http|b.default|80", "b.default", "dns", "dns-forward"}
+        assert names(delta) == {"http|b.default|80", "b.default", "dns"}
 
     def test_the_same_again_changes_nothing(self) -> None:
         changing = mesh()
@@ -221,6 +223,23 @@ class TestWorkloads:
     def test_one_that_nothing_selects_gets_listeners_alone(self) -> None:
         delta = self.selecting().add_workload(workload("w", app="other"))
         assert all(name.startswith("pod|w.default|") for name in names(delta))
+
+    def test_other_names_are_forwarded_only_while_a_pod_may_ask_for_them(self) -> None:
+        changing = self.selecting()
+        ranges = (ipaddress.ip_network("10.0.0.0/24"),)
+        open_pod = replace(workload("o"), include=ranges)
+        assert "dns-forward" in names(changing.add_workload(open_pod))
+        assert "dns-forward" not in names(
+            changing.add_workload(replace(open_pod, name=Name("default", "p")))
+        )
+        delta = changing.update_files([("g", manifest("g", service("b")))])
+        assert {"dns", "dns-forward"} <= names(delta)
+        assert "dns-forward" not in {
+            name for _, name in changing.remove_workload(Name("default", "o")).removed
+        }
+        last = changing.remove_workload(Name("default", "p"))
+        assert "dns-forward" in {name for _, name in last.removed}
+        assert "dns-forward" not in names(changing.update_files([("g", None)]))
 
     def test_one_that_is_not_there_is_passed_over(self) -> None:
         assert mesh().remove_workload(Name("default", "none")) == Delta()

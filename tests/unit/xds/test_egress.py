@@ -13,7 +13,7 @@ from outgate.xds.egress import Delta, Programmed, Site
 from outgate.xds.snapshot import Snapshot
 
 SITE = Site("/log", "/tunnel", 1, 2, ("192.0.2.53",))
-TABLES = {"dns", "dns-forward"}
+TABLES = {"dns"}
 
 
 def upstream(eager: int = 100) -> Upstream:
@@ -47,7 +47,7 @@ def three() -> Programmed:
 
 
 class TestChanges:
-    def test_a_new_service_is_its_own_resources_and_the_dns_tables(self, three: Programmed) -> None:
+    def test_a_new_service_is_its_own_resources_and_the_dns_table(self, three: Programmed) -> None:
         _, delta = program(three, [external("d")])
         assert names(delta) == {"http|d.ns|80", "d.ns"} | TABLES
         assert gone(delta) == set()

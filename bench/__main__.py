@@ -1,0 +1,36 @@
+"""`python -m bench`: measures, writes bench/results/latest.json and docs/performance.md, and prints the table."""
+
+import json
+import sys
+
+from bench import datapath, machine, origin, places, report, scale
+from bench.commands import BenchError
+from outgate.errors import OutgateError
+
+
+def main() -> int:
+    """Return the exit status: 1 where it could not be measured; a target that is missed is shown, and no failure."""
+    try:
+        machine.require()
+        with machine.prepared() as folder, origin.serving(folder):
+            results = {
+                "machine": machine.facts(),
+                "starting": scale.starting(folder),
+                "data_path": datapath.measure(folder),
+                "scale": scale.measure(folder),
+                "https": scale.https(folder),
+            }
+    except (BenchError, OutgateError) as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - a command
+        return 1
+    results["targets"] = report.targets(results)
+    places.RESULTS.parent.mkdir(exist_ok=True)
+    places.RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+    text = report.tables(results)
+    report.update(places.DOCUMENT, text)
+    print(text)  # noqa: T201 - a command
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
