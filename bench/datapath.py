@@ -10,8 +10,8 @@ from bench import load, mesh, origin, places, processes, static
 from bench.load import Load
 from bench.mesh import Mesh
 
-ROUNDS = 3
-SECONDS = 4.0
+ROUNDS = 12
+SECONDS = 2.0
 SERVICE = "origin"
 
 
@@ -38,16 +38,21 @@ class Way:
         """Return the medians of the rounds."""
         return {
             "path": self.name,
-            "requests_per_second": round(self.rate()),
+            "requests_per_second": round(
+                statistics.median(each.requests_per_second for each in self.loads)
+            ),
             "p50_us": round(statistics.median(each.p50_us for each in self.loads)),
             "p99_us": round(statistics.median(each.p99_us for each in self.loads)),
             "cpu_seconds_per_10k": round(statistics.median(self.cpu), 3),
             "rss_mb": round(processes.rss_mb(self.pids)),
         }
 
-    def rate(self) -> float:
-        """Return the median of the requests a second."""
-        return statistics.median(each.requests_per_second for each in self.loads)
+    def compared_with(self, other: "Way") -> float:
+        """Return the median, over the rounds, of this way's rate as a part of another's in the same round."""
+        pairs = zip(self.loads, other.loads, strict=True)
+        return statistics.median(
+            mine.requests_per_second / its.requests_per_second for mine, its in pairs
+        )
 
 
 def measure(folder: Path) -> list[dict[str, Any]]:
@@ -62,10 +67,12 @@ def measure(folder: Path) -> list[dict[str, Any]]:
                 mesh.service("raw", {"tcp": places.RAW_TLS_PORT}, places.DOMAIN),
             ]
         )
-        ways = [*_static(baseline), *_captured(own)]
+        # Each right after its baseline, so that what else the machine does meets both.
+        ways = sorted(
+            [*_static(baseline), *_captured(own)], key=lambda way: way.baseline or way.name
+        )
         for each in ways:
             each.ask(1.0)
-        # By turns, so that what else the machine does meets all of them.
         for _ in range(ROUNDS):
             for each in ways:
                 each.measure(SECONDS)
@@ -73,12 +80,12 @@ def measure(folder: Path) -> list[dict[str, Any]]:
 
 
 def _rows(ways: Sequence[Way]) -> list[dict[str, Any]]:
-    rates = {each.name: each.rate() for each in ways}
+    named = {each.name: each for each in ways}
     rows = []
     for each in ways:
         row = each.row()
         if each.baseline:
-            row["of_static"] = round(each.rate() / rates[each.baseline], 3)
+            row["of_static"] = round(each.compared_with(named[each.baseline]), 3)
         rows.append(row)
     return rows
 

@@ -37,13 +37,13 @@ def wrk(
     return Load(
         int(_find(r"(\d+) requests in", said)),
         float(_find(r"Requests/sec:\s+([\d.]+)", said)),
-        _microseconds(_find(r"50%\s+(\S+)", said)),
-        _microseconds(_find(r"99%\s+(\S+)", said)),
+        _microseconds(_find(r"^\s+50%\s+(\S+)$", said)),
+        _microseconds(_find(r"^\s+99%\s+(\S+)$", said)),
     )
 
 
 def _find(pattern: str, text: str) -> str:
-    found = re.search(pattern, text)
+    found = re.search(pattern, text, re.MULTILINE)
     if found is None:
         raise BenchError(f"wrk said something else than expected: {text}")
     return found.group(1)

@@ -66,9 +66,7 @@ class Mesh:
 
     def apply(self, services: Iterable[dict[str, Any]]) -> None:
         """Apply services with the command."""
-        self.outgate(
-            "apply", "-f", "-", stdin=json.dumps({"kind": "List", "items": list(services)})
-        )
+        self.outgate("apply", "-f", "-", stdin="\n---\n".join(map(json.dumps, services)))
 
     def pod(self, name: str, *flags: str) -> str:
         """Start a pod that waits."""

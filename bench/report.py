@@ -81,7 +81,8 @@ def tables(results: Mapping[str, Any]) -> str:
     return "\n\n".join(
         (
             f"Measured {machine['date']} on {machine['cores']} cores ({machine['processor']}),"
-            f" {machine['memory_gb']} GB, Linux {machine['kernel']}, Envoy {machine['envoy']}, Python {machine['python']}.",
+            f" {machine['memory_gb']} GB, Linux {machine['kernel']},"
+            f" Envoy {machine['envoy']}, Python {machine['python']}.",
             _table(("to reach", "wanted", "found", "met"), reached),
             _table(("path", "requests/s", "of static", "p50 us", "p99 us", "CPU s per 10k", "RSS MB"), paths),
             _table(

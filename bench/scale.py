@@ -25,7 +25,10 @@ def measure(folder: Path) -> list[dict[str, Any]]:
 
 def _at(folder: Path, size: int) -> dict[str, Any]:
     with mesh.running(folder, origin.ca_file(folder)) as own:
-        _register(own, size, "http", places.HTTP_PORT)
+        if size:
+            own.apply(
+                mesh.service(f"s{index}", {"http": places.HTTP_PORT}) for index in range(size)
+            )
         node, aside = own.pod("node"), own.pod("aside", "--capture", "sidecar")
         probe = own.command("exec", "-i", node, "--", *_probe())
         with started(probe, folder / "probe.log", settings=own.settings, talking=True) as process:
@@ -50,7 +53,12 @@ def https(folder: Path) -> dict[str, Any]:
     """Return the egress Envoy's memory with the largest number of HTTPS services, of which few are used."""
     with mesh.running(folder, origin.ca_file(folder)) as own:
         empty = processes.rss_mb([own.status()["egress"]["pid"]])
-        _register(own, SIZES[-1], "https", places.TLS_PORT)
+        # One host for all, as the origin's certificate has one name; each has a cluster of its own all the same.
+        services = (
+            mesh.service(f"s{index}", {"https": places.TLS_PORT}, places.DOMAIN)
+            for index in range(SIZES[-1])
+        )
+        own.apply(services)
         pod = own.pod("node")
         for index in range(USED):
             url = f"http://s{index}:{places.TLS_PORT}/1k"
@@ -62,11 +70,6 @@ def https(folder: Path) -> dict[str, Any]:
             "empty_mb": round(empty),
             "rss_mb": round(used),
         }
-
-
-def _register(own: Mesh, size: int, port: str, number: int) -> None:
-    if size:
-        own.apply(mesh.service(f"s{index}", {port: number}) for index in range(size))
 
 
 def _probe() -> tuple[str, ...]:
@@ -105,7 +108,7 @@ def _percentile(values: Sequence[float], percent: int) -> float:
 
 
 def _configuration(folder: Path) -> int:
-    """Return the size of all that a sidecar was told, without when, and in which version."""
+    """Return the size of all that a sidecar was told, without when, in which version, and its certificates."""
     socket = folder / "envoy-admin.sock"
     said = run("curl", "-sSf", "--unix-socket", str(socket), "http://localhost/config_dump")
     return len(json.dumps(_without(json.loads(said))))
@@ -116,7 +119,7 @@ def _without(value: Any) -> Any:
         return {
             key: _without(each)
             for key, each in value.items()
-            if key not in ("last_updated", "version_info")
+            if key not in ("last_updated", "version_info", "inline_bytes")
         }
     return [_without(each) for each in value] if isinstance(value, list) else value
 

@@ -57,6 +57,11 @@ def render(options: Bootstrap) -> dict[str, Any]:
             "cds_config": {"ads": {}, "resource_api_version": "V3"},
         },
         "static_resources": {"clusters": [_xds(options.xds_path)]},
+        # What a large change took is given back.
+        "memory_allocator_manager": {
+            "bytes_to_release": str(16 << 20),
+            "memory_release_interval": "1s",
+        },
         "overload_manager": {
             "refresh_interval": "1s",
             "resource_monitors": [

@@ -118,7 +118,7 @@ def program(
     domain = upstream.settings.trust_domain
     for name, each in wanted.items():
         eager = not _is_on_demand(previous, name, len(destinations), upstream)
-        made = tuple(_flag(one, eager=eager) for one in _resources(each, allocation, upstream))
+        made = _resources(each, allocation, upstream, eager=eager)
         destinations[name], resources[name] = each, made
         records[name] = dns.record(name, allocation.addresses[name], domain)
         after.update((key_of(one), one) for one in made)
@@ -165,20 +165,18 @@ def _is_on_demand(previous: Programmed, name: Name, count: int, upstream: Upstre
     return count >= upstream.settings.eager_services
 
 
-def _flag(resource: Resource, *, eager: bool) -> Resource:
-    return replace(resource, on_demand=False) if eager and resource.on_demand else resource
-
-
 def _resources(
-    destination: Destination, allocation: Allocation, upstream: Upstream
+    destination: Destination, allocation: Allocation, upstream: Upstream, *, eager: bool
 ) -> tuple[Resource, ...]:
     address: Address = allocation.addresses[destination.name]
-    route = routes.scope(destination, upstream.settings)
     match destination:
         case External():
             made = clusters.external(destination, address, upstream)
         case Internal():
             made = clusters.internal(destination, address)
+    if eager:
+        made = tuple(replace(each, on_demand=False) for each in made)
+    route = routes.scope(destination, upstream.settings, on_demand=not eager)
     return made if route is None else (*made, route)
 
 

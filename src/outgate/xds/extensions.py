@@ -7,6 +7,7 @@ from envoy.config.bootstrap.v3 import bootstrap_pb2 as bootstrap
 from envoy.config.cluster.v3 import circuit_breaker_pb2 as circuit_breaker
 from envoy.config.cluster.v3 import cluster_pb2 as cluster
 from envoy.config.core.v3 import address_pb2 as address
+from envoy.config.core.v3 import config_source_pb2 as config_source
 from envoy.config.endpoint.v3 import endpoint_pb2 as endpoint
 from envoy.config.listener.v3 import listener_pb2 as listener
 from envoy.config.route.v3 import route_components_pb2 as route_components
@@ -17,7 +18,7 @@ from envoy.extensions.access_loggers.file.v3 import file_pb2 as _file
 from envoy.extensions.access_loggers.filters.cel.v3 import cel_pb2 as _cel
 from envoy.extensions.bootstrap.internal_listener.v3 import internal_listener_pb2 as _internal
 from envoy.extensions.clusters.dns.v3 import dns_cluster_pb2 as dns_cluster
-from envoy.extensions.filters.http.on_demand.v3 import on_demand_pb2 as _on_demand
+from envoy.extensions.filters.http.on_demand.v3 import on_demand_pb2 as on_demand
 from envoy.extensions.filters.http.router.v3 import router_pb2 as _router
 from envoy.extensions.filters.http.set_filter_state.v3 import set_filter_state_pb2 as _http_state
 from envoy.extensions.filters.listener.http_inspector.v3 import (
@@ -55,12 +56,14 @@ __all__ = [
     "cares",
     "circuit_breaker",
     "cluster",
+    "config_source",
     "dns_cluster",
     "dns_filter",
     "dns_table",
     "endpoint",
     "http_options",
     "listener",
+    "on_demand",
     "route",
     "route_components",
     "scoped_route",
@@ -71,7 +74,7 @@ __all__ = [
 
 _REGISTERED = (
     _inputs, _ip,
-    _file, _internal, _on_demand, _router, _http_state, _http_inspector, _original_dst, _tls_inspector,
+    _file, _internal, _router, _http_state, _http_inspector, _original_dst, _tls_inspector,
     _hcm, _net_state, _tcp_proxy, _udp_route, _udp_proxy, _early, _connections, _up, _raw,
     _cel,
 )  # fmt: skip

@@ -43,6 +43,7 @@ def _sniffing(timeout: float) -> dict[str, Any]:
         "listener_filters_timeout": pipeline.seconds(timeout),
         "continue_on_listener_filters_timeout": True,
         "per_connection_buffer_limit_bytes": BUFFER_BYTES,
+        "metadata": {"filter_metadata": {naming.METADATA: denials.DENIED}},
     }
 
 

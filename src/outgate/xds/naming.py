@@ -26,6 +26,9 @@ DENY = "deny"
 SCOPES = "services"
 """Name of the scoped route set."""
 
+ON_DEMAND = "envoy.filters.http.on_demand"
+"""Name of the filter that fetches clusters."""
+
 SCOPE_HEADER = "x-outgate-scope"
 PORT_HEADER = "x-outgate-port"
 """Set on each request by the listener, removed before it leaves; whatever a client sends is overwritten."""

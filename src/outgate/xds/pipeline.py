@@ -21,7 +21,6 @@ slower client is waited for by the HTTP filter."""
 LATE_SNIFF_SECONDS = 15.0
 LATE_IDLE_SECONDS = 60.0
 """How long a connection that was silent at first may be without a request."""
-ON_DEMAND_SECONDS = 5.0
 
 
 def seconds(value: float) -> str:
@@ -139,10 +138,8 @@ def http_chain(
     settings: Settings, log: str, caller: Caller, idle: float | None = None
 ) -> list[dict[str, Any]]:
     """Return the filter of plain HTTP connections: routes by service, namespace and port."""
-    on_demand = typed(
-        "extensions.filters.http.on_demand.v3.OnDemand",
-        odcds={"source": ADS, "timeout": seconds(ON_DEMAND_SECONDS)},
-    )
+    # Routes whose cluster comes on demand switch it on.
+    on_demand = typed("extensions.filters.http.on_demand.v3.OnDemand")
     router = typed(
         "extensions.filters.http.router.v3.Router", suppress_envoy_headers=True, dynamic_stats=False
     )
@@ -160,7 +157,7 @@ def http_chain(
             }
         ],
         http_filters=[
-            {"name": "envoy.filters.http.on_demand", "typed_config": on_demand},
+            {"name": naming.ON_DEMAND, "typed_config": on_demand, "disabled": True},
             {"name": "envoy.filters.http.router", "typed_config": router},
         ],
         access_log=denials.http_log(log, caller),
