@@ -140,6 +140,11 @@ class Settings:
         _integer(10, 10_000_000),
         "Connections that workloads may have open to the egress Envoy in all.",
     )
+    egress_log_megabytes: int = _setting(
+        100,
+        _integer(1, 1_000_000),
+        "Size at which the egress log is put aside, as `egress.log.1`; the one before is removed.",
+    )
     drain_seconds: float = _setting(
         5.0, _number(0, 600), "Seconds that open requests get when Envoy stops."
     )

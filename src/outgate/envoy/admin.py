@@ -70,6 +70,10 @@ class Admin:
         """Ask clients to go (`connection: close`, GOAWAY); stop listening after the drain time."""
         await self._post("/drain_listeners", {"graceful": ""})
 
+    async def reopen_logs(self) -> None:
+        """Make Envoy open its access logs anew, as is needed once one was renamed."""
+        await self._post("/reopen_logs", {})
+
     async def quit(self) -> None:
         """Make Envoy exit at once, open requests or not."""
         await self._post("/quitquitquit", {})

@@ -12,7 +12,7 @@ from pathlib import Path
 from watchfiles import awatch
 
 from outgate.errors import ConflictError, HostError
-from outgate.host import guarding, machine, proxies
+from outgate.host import guarding, machine, proxies, rotating
 from outgate.host.api import Api
 from outgate.host.certificates import Certificates, Subject, authority_at
 from outgate.host.fleet import Fleet
@@ -107,6 +107,7 @@ class Daemon:
                     group.create_task(self.egress.supervisor.run()),
                     group.create_task(self.certificates.run()),
                     group.create_task(self._watch()),
+                    group.create_task(self._rotate()),
                     group.create_task(self.fleet.run()),
                 ]
                 async with Api(self).serving(self.layout.api):
@@ -126,6 +127,10 @@ class Daemon:
         await self.fleet.remove_all()
         await self.egress.supervisor.stop()
         await guarding.remove(self.layout)
+
+    async def _rotate(self) -> None:
+        most = self.layout.settings.egress_log_megabytes * 1_000_000
+        await rotating.run(self.layout.egress_log, most, self.egress.admin)
 
     async def _watch(self) -> None:
         """Take in what people change in the folder themselves."""

@@ -1,10 +1,12 @@
 """Reads the logs of pods and of the egress."""
 
 import json
+import os
 import time
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 from outgate.errors import NotFoundError
 from outgate.host.plan import Layout
@@ -49,10 +51,24 @@ def _is_of(line: str, name: str, namespace: str) -> bool:
 
 
 def _lines(path: Path, *, tail: int, follow: bool) -> Iterator[str]:
-    with path.open(encoding="utf-8", errors="replace") as file:
+    file = path.open(encoding="utf-8", errors="replace")
+    try:
         yield from file if tail < 0 else deque(file, maxlen=tail)
         while follow:
             if line := file.readline():
                 yield line
+            elif _is_another(path, file):
+                file.close()
+                file = path.open(encoding="utf-8", errors="replace")
             else:
                 time.sleep(_POLL_SECONDS)
+    finally:
+        file.close()
+
+
+def _is_another(path: Path, file: TextIO) -> bool:
+    """Whether a file was put aside, and another one has its name now."""
+    try:
+        return not os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False

@@ -128,9 +128,10 @@ def internet() -> Iterator[SmallInternet]:
         yield small
 
 
-def _mesh(internet: SmallInternet, capture: str) -> Iterator[Mesh]:
+def _mesh(internet: SmallInternet, capture: str, *, up: bool = True) -> Iterator[Mesh]:
     mesh = Mesh(internet, capture)
-    mesh.up()
+    if up:
+        mesh.up()
     try:
         yield mesh
     finally:
@@ -149,6 +150,12 @@ def mesh(request: pytest.FixtureRequest, internet: SmallInternet) -> Iterator[Me
 def own_mesh(internet: SmallInternet) -> Iterator[Mesh]:
     """A mesh for one test, that it may break."""
     yield from _mesh(internet, "node")
+
+
+@pytest.fixture
+def stopped_mesh(internet: SmallInternet) -> Iterator[Mesh]:
+    """A mesh that the test starts."""
+    yield from _mesh(internet, "node", up=False)
 
 
 @pytest.fixture(scope="module")

@@ -153,3 +153,27 @@ def test_root_inside_has_nothing_to_undo_the_capture_with(own_mesh: Any) -> None
             "run", "--", "sh", "-c", f"({attempt}) 2>/dev/null && echo it worked", status=None
         )
         assert "it worked" not in output, attempt
+
+
+def test_the_egress_log_does_not_grow_for_ever(stopped_mesh: Any) -> None:
+    mesh = stopped_mesh
+    mesh.environment["OUTGATE_EGRESS_LOG_MEGABYTES"] = "1"
+    mesh.up()
+    with mesh.pod("sleep") as pod:
+        mesh.curl(pod, "http://192.0.2.1/before")
+        mesh.log(lambda each: each.get("path") == "/before")
+        follow = ["outgate", "logs", "--egress", "-f"]
+        with subprocess.Popen(
+            follow, stdout=subprocess.PIPE, text=True, env=mesh.environment, cwd="/"
+        ) as following:
+            assert following.stdout is not None
+            assert "/before" in following.stdout.readline()
+            log = mesh.folder / "log/egress.log"
+            with log.open("a") as file:
+                file.write("{}\n" * 400_000)
+            eventually(log.with_name("egress.log.1").exists, 15)
+            mesh.curl(pod, "http://192.0.2.1/after")
+            mesh.log(lambda each: each.get("path") == "/after")
+            assert any("/after" in line for line in following.stdout)
+            following.terminate()
+    assert log.stat().st_size < 10_000

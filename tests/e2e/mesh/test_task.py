@@ -70,6 +70,13 @@ def test_http(mesh: Any, sleep: str) -> None:
     assert json.loads(body)["headers"]["Host"] == "httpbin.org"
 
 
+def test_headers_that_steer_proxies_do_not_pass(mesh: Any, sleep: str) -> None:
+    sent = ("x-outgate-scope: a.b.", "x-outgate-port: 1", "x-envoy-original-path: /x", "X-Mine: 1")
+    words = [word for each in sent for word in ("-H", each)]
+    _, body = mesh.curl(sleep, "http://externalbin/headers", *words).split(" ", 1)
+    assert set(json.loads(body)["headers"]) == {"Accept", "Host", "User-Agent", "X-Mine"}
+
+
 def test_https_is_originated_and_verified(mesh: Any, sleep: str) -> None:
     answer = mesh.curl(sleep, "http://securegoogle:443")
     assert answer.startswith("200 ")
