@@ -147,9 +147,9 @@ def mesh(request: pytest.FixtureRequest, internet: SmallInternet) -> Iterator[Me
 
 
 @pytest.fixture
-def own_mesh(internet: SmallInternet) -> Iterator[Mesh]:
-    """A mesh for one test, that it may break."""
-    yield from _mesh(internet, "node")
+def own_mesh(request: pytest.FixtureRequest, internet: SmallInternet) -> Iterator[Mesh]:
+    """A mesh for one test, that it may break; a parameter says how pods are captured."""
+    yield from _mesh(internet, getattr(request, "param", "node"))
 
 
 @pytest.fixture

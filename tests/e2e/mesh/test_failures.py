@@ -44,6 +44,12 @@ def eventually(found: Callable[[], bool], seconds: float = 10) -> None:
         time.sleep(0.05)
 
 
+def pid_of_sidecar(mesh: Any, pod: str) -> int:
+    found = json.loads((mesh.folder / f"run/pods/default.{pod}/envoy.pid.json").read_text())
+    return int(found["pid"])
+
+
+@pytest.mark.parametrize("own_mesh", ["node", "sidecar"], indirect=True)
 def test_a_probe_sees_nothing_open_while_everything_is_killed(own_mesh: Any) -> None:
     mesh = own_mesh
     mesh.apply(json.dumps(SERVICE))
@@ -63,6 +69,10 @@ def test_a_probe_sees_nothing_open_while_everything_is_killed(own_mesh: Any) -> 
         time.sleep(0.3)
         works()
     assert mesh.status()["egress"]["restarts"] == 2
+    if mesh.capture == "sidecar":
+        os.kill(pid_of_sidecar(mesh, "probe"), signal.SIGKILL)
+        time.sleep(0.3)
+        works()
     os.kill(mesh.status()["pid"], signal.SIGKILL)
     seen = len(lines())
     time.sleep(0.5)
@@ -177,3 +187,40 @@ def test_the_egress_log_does_not_grow_for_ever(stopped_mesh: Any) -> None:
             assert any("/after" in line for line in following.stdout)
             following.terminate()
     assert log.stat().st_size < 10_000
+
+
+KEEP_CALLING = """
+import http.client, json, sys, time
+connection = http.client.HTTPConnection("externalbin", timeout=3)
+connection.connect()
+opened = connection.sock.getsockname()
+seen, end = [], time.monotonic() + float(sys.argv[1])
+while time.monotonic() < end:
+    connection.request("GET", "/status/204")
+    answer = connection.getresponse()
+    answer.read()
+    seen.append(answer.status)
+    time.sleep(0.1)
+print(json.dumps([sorted(set(seen)), len(seen), opened == connection.sock.getsockname()]))
+"""
+
+
+def test_certificates_are_renewed_without_dropping_connections(stopped_mesh: Any) -> None:
+    mesh = stopped_mesh
+    mesh.environment |= {"OUTGATE_CAPTURE": "sidecar", "OUTGATE_CERTIFICATE_HOURS": "0.001"}
+    mesh.up()
+    mesh.apply(json.dumps(SERVICE))
+    with mesh.pod("sleep") as pod:
+        admin = mesh.folder / f"run/pods/default.{pod}/envoy-admin.sock"
+
+        def serial_number() -> str:
+            answer = mesh.run("curl", "-s", "--unix-socket", str(admin), "http://localhost/certs")
+            return str(json.loads(answer)["certificates"][0]["cert_chain"][0]["serial_number"])
+
+        first = serial_number()
+        # Longer than a certificate lives: 3.6 s.
+        statuses, count, same = mesh.python(pod, KEEP_CALLING, "6")
+        assert (statuses, same) == ([204], True)
+        assert count > 20
+        assert serial_number() != first
+        assert mesh.curl(pod, "http://externalbin/status/204").startswith("204")

@@ -1,6 +1,7 @@
 """The task, as a user types it: register, call, see, delete."""
 
 import json
+import os
 import subprocess
 import sys
 from typing import Any
@@ -251,3 +252,23 @@ print(json.dumps(slowest))
 
 def test_lookups_without_a_pause_are_answered_at_once(mesh: Any, sleep: str) -> None:
     assert mesh.python(sleep, LOOKUPS, "1000") < 0.9
+
+
+def test_a_terminal(mesh: Any, sleep: str) -> None:
+    ours, theirs = os.openpty()
+    script = "test -t 0 && echo ready && read x && echo got $x"
+    words = ["outgate", "exec", "-it", sleep, "--", "sh", "-c", script]
+    process = subprocess.Popen(
+        words, stdin=theirs, stdout=theirs, stderr=theirs, env=mesh.environment, cwd="/"
+    )
+    os.close(theirs)
+    try:
+        # What is typed before the terminal is in raw mode is lost, as with ssh.
+        assert b"ready" in os.read(ours, 1000)
+        os.write(ours, b"it\n")
+        assert process.wait(10) == 0
+        assert b"got it" in os.read(ours, 1000)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
