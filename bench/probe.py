@@ -9,7 +9,7 @@ import sys
 import time
 
 _SECONDS = 20.0
-_PAUSE = 0.001
+_PAUSE = 0.005
 
 
 def _is_allowed(name: str, port: int) -> bool:

@@ -23,7 +23,7 @@ TTL_SECONDS = 30
 MAX_QUERIES = 4096
 """Queries of one workload, counted by source port, that may be open. Envoy cannot know when one is answered: it keeps a
 port's session, and a socket with it, until that was idle for the time below."""
-SEALED_IDLE_SECONDS, FORWARD_IDLE_SECONDS = 0.2, 4.0
+SEALED_IDLE_SECONDS, FORWARD_IDLE_SECONDS = 0.5, 4.0
 """The shared listener answers at once; a real resolver is asked twice, see `clusters.resolver`."""
 
 
