@@ -27,7 +27,18 @@ def main() -> None:
             sys.exit(2)
         if isinstance(error, click.Abort):
             sys.exit(130)
-        raise
+        sys.exit(_fail(_fault(error), 70))
+
+
+def _fault(error: Exception) -> str:
+    """Say what nobody foresaw without a traceback, and where, so that a report of it is of use."""
+    import traceback  # noqa: PLC0415 - takes as long as a twentieth of a command
+
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{where.filename.rpartition('/')[2]}:{where.lineno}"
+    return (
+        f"this is a fault of Outgate, please report it: {type(error).__name__}: {error} at {place}"
+    )
 
 
 def _fail(text: str, status: int) -> int:

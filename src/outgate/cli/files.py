@@ -53,8 +53,7 @@ def resources(manifests: Manifests, namespace: str) -> tuple[Resources, tuple[Pr
 def valid(manifests: Manifests, namespace: str) -> tuple[list[Document], tuple[Problem, ...]]:
     """Return the documents that may be written, and everything that is wrong with any."""
     parsed, problems = resources(manifests, namespace)
-    locations = {each.location for each in parsed.services}
-    return [each for each in manifests.documents if each.location in locations], problems
+    return list(parsed.accepted), problems
 
 
 def has_errors(problems: tuple[Problem, ...]) -> bool:

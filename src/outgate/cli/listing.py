@@ -8,9 +8,11 @@ from typing import Any
 
 import click
 
+from outgate.cli import files
 from outgate.cli.common import client, namespace_option, pairs, say, store, warn
 from outgate.cli.resources import KINDS, PODS
 from outgate.errors import NotFoundError, UsageError
+from outgate.resources.problems import Problem, Severity
 
 Item = Mapping[str, Any]
 
@@ -31,22 +33,24 @@ def get_command(
     output: str,
 ) -> None:
     """List resources: `outgate get services`, `outgate get pod -l app=sleep`."""
-    if "/" in kind:
-        kind, _, name = kind.partition("/")
-        names = (name, *names)
+    kind, names = _target(kind, names)
     wanted = pairs("-l", selector)
+    found, problems = _items(kind)
     items = [
         each
-        for each in _items(kind)
+        for each in found
         if (all_namespaces or each["metadata"]["namespace"] == namespace)
-        and all(each["metadata"].get("labels", {}).get(k) == v for k, v in wanted.items())
+        and all((each["metadata"].get("labels") or {}).get(k) == v for k, v in wanted.items())
     ]
-    missing = [name for name in names if all(_name(each) != name for each in items)]
+    missing = _missing(names, items)
     if names:
         items = [each for each in items if _name(each) in names]
     _print(items, output, kind, single=len(names) == 1, namespaced=all_namespaces)
+    for problem in problems:
+        if problem.severity is Severity.ERROR:
+            warn(str(problem))
     for name in missing:
-        warn(f'error: {kind} "{name}" not found in namespace "{namespace}"')
+        warn(f"error: {_not_found(kind, name, namespace)}")
     if not items and not names and not output:
         warn(f"No resources found in {namespace} namespace.")
     if missing:
@@ -58,16 +62,42 @@ def get_command(
 @click.argument("names", nargs=-1)
 @namespace_option
 def describe_command(kind: str, names: tuple[str, ...], namespace: str) -> None:
-    """Show resources in full, with what is wrong with them."""
-    if "/" in kind:
-        kind, _, name = kind.partition("/")
-        names = (name, *names)
-    items = [each for each in _items(kind) if each["metadata"]["namespace"] == namespace]
-    if names:
-        items = [each for each in items if _name(each) in names]
-    if names and len(items) < len(set(names)):
-        raise NotFoundError(f'{kind} "{names[0]}" not found in namespace "{namespace}"')
-    say("\n\n".join(_describe(each) for each in items))
+    """Show resources in full, and on standard error what is wrong with manifests in the store."""
+    kind, names = _target(kind, names)
+    found, problems = _items(kind)
+    items = [each for each in found if each["metadata"]["namespace"] == namespace]
+    for problem in problems:
+        warn(str(problem))
+    if missing := _missing(names, items):
+        raise NotFoundError("\n".join(_not_found(kind, name, namespace) for name in missing))
+    say("\n\n".join(_describe(each) for each in items if not names or _name(each) in names))
+
+
+def _target(kind: str, names: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """Read `KIND NAME...` or `KIND/NAME...`, and return the kind's plural and the names."""
+    if "/" not in kind:
+        return _plural(kind), names
+    named = [each.partition("/") for each in (kind, *names)]
+    if len({_plural(each) if slash else "" for each, slash, _ in named}) > 1:
+        raise UsageError("expected KIND NAME..., or KIND/NAME... of one kind")
+    return _plural(named[0][0]), tuple(name for _, _, name in named)
+
+
+def _plural(kind: str) -> str:
+    if kind.lower() in PODS:
+        return "pods"
+    if kind.lower() in KINDS:
+        return KINDS[kind.lower()] + "s"
+    raise UsageError(f"{kind!r} is not a kind that Outgate keeps", hint="services, pods")
+
+
+def _missing(names: tuple[str, ...], items: list[dict[str, Any]]) -> list[str]:
+    there = {_name(each) for each in items}
+    return [name for name in dict.fromkeys(names) if name not in there]
+
+
+def _not_found(plural: str, name: str, namespace: str) -> str:
+    return f'{plural} "{name}" not found in namespace "{namespace}"'
 
 
 def _describe(item: Item) -> str:
@@ -100,18 +130,16 @@ def _name(item: Item) -> str:
     return str(item["metadata"]["name"])
 
 
-def _items(kind: str) -> list[dict[str, Any]]:
-    if kind.lower() in PODS:
-        found = client().call("pods")
-        return [each["manifest"] for each in found]
-    if kind.lower() not in KINDS:
-        raise UsageError(f"{kind!r} is not a kind that Outgate keeps", hint="services, pods")
-    found = [
-        dict(each.value) for each in store().load().documents if each.value.get("kind") == "Service"
-    ]
+def _items(plural: str) -> tuple[list[dict[str, Any]], tuple[Problem, ...]]:
+    """Return what there is of a kind, and what is wrong with manifests that are therefore left out."""
+    if plural == "pods":
+        return [each["manifest"] for each in client().call("pods")], ()
+    documents, problems = files.valid(store().load(), "default")
+    found = [dict(each.value) for each in documents]
     for each in found:
-        each["metadata"] = {"namespace": "default"} | each["metadata"]
-    return sorted(found, key=lambda each: (each["metadata"]["namespace"], _name(each)))
+        metadata = each["metadata"]
+        each["metadata"] = metadata | {"namespace": metadata.get("namespace") or "default"}
+    return sorted(found, key=lambda each: (each["metadata"]["namespace"], _name(each))), problems
 
 
 def _print(
@@ -146,7 +174,7 @@ def _print(
 def _table(items: list[dict[str, Any]], kind: str, *, wide: bool, namespaced: bool) -> None:
     if not items:
         return
-    row = _pod_row if kind.lower() in PODS else _service_row
+    row = _pod_row if kind == "pods" else _service_row
     rows = [row(each, wide=wide) for each in items]
     if namespaced:
         for each, item in zip(rows, items, strict=True):

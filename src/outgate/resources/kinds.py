@@ -36,11 +36,13 @@ _GROUP_VERSION = re.compile(r"(?:([^/]+)/)?([^/]+)")
 class Resources:
     """What documents declare, each kind sorted by namespace and name, whatever their order was.
 
-    `unknown` are the documents of kinds that are not known; each has a warning in `problems`.
+    `accepted` are the documents that these came from, in the order in which they were given, and
+    `unknown` those of kinds that are not known; each of those has a warning in `problems`.
     """
 
     services: tuple[Service, ...]
     problems: tuple[Problem, ...]
+    accepted: tuple[Document, ...]
     unknown: tuple[Document, ...]
 
 
@@ -67,6 +69,7 @@ def parse(documents: Iterable[Document], default_namespace: str = "default") -> 
     """
     found: dict[str, list[Any]] = {kind.field: [] for kind in _KINDS.values()}
     problems: list[Problem] = []
+    accepted: list[Document] = []
     unknown: list[Document] = []
     first: dict[tuple[str, str, str, str], Document] = {}
     for document in documents:
@@ -86,8 +89,10 @@ def parse(documents: Iterable[Document], default_namespace: str = "default") -> 
             problems.append(_duplicate(document, key[1], earlier))
         elif resource is not None:
             found[kind.field].append(resource)
+            accepted.append(document)
     return Resources(
         problems=tuple(sorted(problems, key=_order)),
+        accepted=tuple(accepted),
         unknown=tuple(sorted(unknown, key=lambda document: document.location)),
         **{field: tuple(sorted(values, key=_identity)) for field, values in found.items()},
     )

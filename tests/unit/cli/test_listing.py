@@ -93,10 +93,29 @@ def test_what_is_printed_can_be_applied_again(form: str, tmp_path: Path) -> None
     assert len(yaml.safe_load(file.read_text())["items"]) == 2
 
 
+def test_one_that_is_wrong_is_not_written_whatever_stands_on_its_line(tmp_path: Path) -> None:
+    """JSON is often a single line, so a line does not say which document is meant."""
+    items = [
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": name},
+            "spec": {"type": "ExternalName", "externalName": host, "ports": [{"port": 80}]},
+        }
+        for name, host in (("bad", "192.0.2.1"), ("good", "good.example.com"))
+    ]
+    file = tmp_path / "list.json"
+    file.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+    result = call("apply", "-f", str(file))
+    assert (result.exit_code, result.stdout) == (1, "service/good created\n")
+    assert "service/bad: spec.externalName" in result.stderr
+    assert "bad" not in out("get", "services", "-o", "name").replace("externalbin", "")
+
+
 def test_what_is_not_there() -> None:
     result = call("get", "service", "none", "externalbin")
     assert result.exit_code == 1
-    assert 'error: service "none" not found in namespace "default"' in result.stderr
+    assert 'error: services "none" not found in namespace "default"' in result.stderr
     assert "externalbin" in result.stdout
     result = call("get", "services", "-n", "empty")
     assert (result.exit_code, result.stdout) == (0, "")
@@ -106,7 +125,34 @@ def test_what_is_not_there() -> None:
 def test_used_wrongly() -> None:
     assert isinstance(call("get", "gateways").exception, UsageError)
     assert isinstance(call("get", "services", "-o", "xml").exception, UsageError)
-    assert isinstance(call("describe", "service", "none").exception, NotFoundError)
+    assert isinstance(call("get", "svc/externalbin", "pod/web").exception, UsageError)
+    assert isinstance(call("get", "svc/externalbin", "web").exception, UsageError)
+
+
+def test_describe_names_what_is_missing_and_not_what_is_there() -> None:
+    error = call("describe", "svc", "externalbin", "none", "no").exception
+    assert isinstance(error, NotFoundError)
+    assert str(error).splitlines() == [
+        'services "none" not found in namespace "default"',
+        'services "no" not found in namespace "default"',
+    ]
+
+
+def test_a_manifest_edited_by_hand_may_be_wrong(tmp_path: Path) -> None:
+    folder = tmp_path / "state/manifests"
+    assert folder.is_dir()
+    (folder / "mine.yaml").write_text(
+        "{apiVersion: v1, kind: Service}\n---\napiVersion: v1\nkind: Service\n"
+        "metadata: {name: mine, labels: null, namespace: null}\nspec: {ports: [{port: 80}]}\n"
+        "---\napiVersion: v1\nkind: Service\nmetadata: {name: typo}\nspec: {ports: [80]}\n"
+    )
+    for words in (["get", "svc"], ["get", "svc", "-l", "a=b"], ["describe", "svc"]):
+        result = call(*words)
+        assert result.exit_code == 0, result.exception
+        assert f"{folder}/mine.yaml:1: error: service: metadata.name: is required" in result.stderr
+        assert "service/typo: spec.ports[0]" in result.stderr
+        assert "typo" not in result.stdout
+    assert "Name:           mine" in out("describe", "svc", "mine")
 
 
 def test_describe() -> None:
