@@ -1,5 +1,7 @@
 """Runs in a pod: for each name on standard input, calls it until that is allowed, and writes when it was.
 
+A first line says that it is ready.
+
 Times are those of the monotonic clock (s), which is one for the whole machine.
 """
 
@@ -30,5 +32,6 @@ def _wait(name: str, port: int) -> float:
     return -1.0
 
 
+print("ready", flush=True)  # noqa: T201 - its answer
 for _line in sys.stdin:
     print(_wait(_line.strip(), int(sys.argv[1])), flush=True)  # noqa: T201 - its answer

@@ -32,6 +32,8 @@ def _at(folder: Path, size: int) -> dict[str, Any]:
         node, aside = own.pod("node"), own.pod("aside", "--capture", "sidecar")
         probe = own.command("exec", "-i", node, "--", *_probe())
         with started(probe, folder / "probe.log", settings=own.settings, talking=True) as process:
+            if process.stdout is None or process.stdout.readline() != "ready\n":
+                raise BenchError("the probe does not start")
             changes = _changes(process, own.write, "c", CHANGES)
             commands = _changes(process, lambda value: own.apply([value]), "k", COMMANDS)
         status = own.status()

@@ -20,6 +20,7 @@ from outgate.host.mesh import Mesh
 from outgate.host.plan import Layout
 from outgate.host.proxies import EGRESS, Proxy
 from outgate.host.store import Store, read_file
+from outgate.serve import collecting
 from outgate.serve.publishing import Publisher
 from outgate.serve.server import Server
 from outgate.settings import Settings
@@ -108,6 +109,7 @@ class Daemon:
                     group.create_task(self.certificates.run()),
                     group.create_task(self._watch()),
                     group.create_task(self._rotate()),
+                    group.create_task(collecting.run(lambda: self.publisher.revision)),
                     group.create_task(self.fleet.run()),
                 ]
                 async with Api(self).serving(self.layout.api):

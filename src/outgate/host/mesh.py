@@ -120,7 +120,7 @@ class Mesh:
             derived = destination(service, self.workloads.values()) if service else None
             if derived is None:
                 removed.append(name)
-            else:
+            elif derived != self.programmed.destinations.get(name):
                 changed.append(derived)
                 touched |= _pods(derived)
         before = self.programmed.http_ports

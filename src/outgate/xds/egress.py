@@ -44,7 +44,7 @@ class Programmed:
     resources: Mapping[Name, tuple[Resource, ...]] = field(
         default_factory=lambda: MappingProxyType({})
     )
-    records: Mapping[Name, bytes] = field(default_factory=lambda: MappingProxyType({}))
+    records: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}))
     ports: Mapping[int, int] = field(default_factory=lambda: MappingProxyType({}))
     """Numbers of HTTP ports, and how many services have each."""
 
@@ -78,7 +78,7 @@ def forwarding(site: Site, programmed: Programmed) -> Resource:
 
     It holds all names as well, so it is there only while such a workload is.
     """
-    return _forwarding(site, (programmed.records[name] for name in sorted(programmed.records)))
+    return _forwarding(site, _table(programmed.records))
 
 
 def _forwarding(site: Site, table: Iterable[bytes]) -> Resource:
@@ -101,6 +101,8 @@ def program(
     """
     wanted = {each.name: each for each in changed}
     gone = tuple(name for name in removed if name in previous.destinations and name not in wanted)
+    if not wanted and not gone:
+        return previous, Delta()
     allocation = previous.allocation.assign(
         ((name, each.has_raw_port) for name, each in wanted.items()), gone
     )
@@ -114,17 +116,17 @@ def program(
     for name in (*gone, *wanted):
         before.update((key_of(each), each) for each in resources.get(name, ()))
     for name in gone:
-        del destinations[name], resources[name], records[name]
+        del destinations[name], resources[name], records[str(name)]
     domain = upstream.settings.trust_domain
     for name, each in wanted.items():
         eager = not _is_on_demand(previous, name, len(destinations), upstream)
         made = _resources(each, allocation, upstream, eager=eager)
         destinations[name], resources[name] = each, made
-        records[name] = dns.record(name, allocation.addresses[name], domain)
+        records[str(name)] = dns.record(name, allocation.addresses[name], domain)
         after.update((key_of(one), one) for one in made)
     delta = _difference(before, after)
-    if gone or any(previous.records.get(name) != records[name] for name in wanted):
-        table = [records[name] for name in sorted(records)]
+    if gone or any(previous.records.get(key) != records[key] for key in map(str, wanted)):
+        table = _table(records)
         tables = [dns.listener(naming.DNS, site.dns_port, table)]
         tables += [_forwarding(site, table)] if forward else []
         delta = replace(delta, changed=(*delta.changed, *tables))
@@ -145,6 +147,11 @@ def _ports(
     for each in changed:
         counts.update(port.number for port in each.ports if port.is_http)
     return {number: count for number, count in counts.items() if count > 0}
+
+
+def _table(records: Mapping[str, bytes]) -> list[bytes]:
+    """Put records in an order that does not depend on history; by text, as a change does it for all of them."""
+    return [records[key] for key in sorted(records)]
 
 
 def key_of(resource: Resource) -> Key:
