@@ -14,13 +14,15 @@ from watchfiles import awatch
 from outgate.errors import ConflictError, HostError
 from outgate.host import guarding, machine, proxies, rotating
 from outgate.host.api import Api
-from outgate.host.certificates import Certificates, Subject, authority_at
+from outgate.host.certificates import authority_at
 from outgate.host.fleet import Fleet
 from outgate.host.mesh import Mesh
 from outgate.host.plan import Layout
 from outgate.host.proxies import EGRESS, Proxy
 from outgate.host.store import Store, read_file
 from outgate.serve import collecting
+from outgate.serve.certificates import Certificates, Subject
+from outgate.serve.peers import by_name
 from outgate.serve.publishing import Publisher
 from outgate.serve.server import Server
 from outgate.settings import Settings
@@ -157,7 +159,7 @@ def make(settings: Settings) -> Daemon:
     publisher = Publisher()
     certificates = Certificates(authority_at(layout.authority, settings), settings)
     fleet = Fleet(layout, mesh, publisher, certificates)
-    server = Server(fleet.find)
+    server = Server(by_name(fleet.find))
     return Daemon(
         layout,
         Store(layout.manifests),

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 
 from outgate.errors import ConflictError, NotFoundError, OutgateError
 from outgate.host import cutting, proxies, sandboxes
-from outgate.host.certificates import Certificates, Subject
 from outgate.host.denied import DeniedLog
 from outgate.host.mesh import Mesh
 from outgate.host.plan import Layout
@@ -17,6 +16,7 @@ from outgate.host.pods import Pod, Process
 from outgate.host.proxies import EGRESS, Proxy
 from outgate.model.names import Name
 from outgate.model.workloads import Capture
+from outgate.serve.certificates import Certificates, Subject
 from outgate.serve.publishing import Publisher
 from outgate.xds import naming, tunnels
 from outgate.xds.building import CLUSTER

@@ -6,6 +6,7 @@ name but cannot take one apart.
 """
 
 import datetime
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,15 +57,31 @@ class Authority:
         pod: str = "",
     ) -> KeyPair:
         """Return a certificate for a SPIFFE ID, good for clients and servers."""
-        key = ec.generate_private_key(ec.SECP256R1())
         names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(identity)]
         if namespace:
             names.append(x509.DNSName(namespace))
         if pod:
             names.append(x509.RFC822Name(pod))
+        return self._sign("outgate workload", names, now, life)
+
+    def issue_server(
+        self, hosts: Iterable[str], now: datetime.datetime, life: datetime.timedelta
+    ) -> KeyPair:
+        """Return a certificate for a server's DNS names; it names no identity, so that it is no workload's."""
+        names = [x509.DNSName(host) for host in hosts]
+        return self._sign("outgate server", names, now, life)
+
+    def _sign(
+        self,
+        subject: str,
+        names: Sequence[x509.GeneralName],
+        now: datetime.datetime,
+        life: datetime.timedelta,
+    ) -> KeyPair:
+        key = ec.generate_private_key(ec.SECP256R1())
         usages = (ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH)
         certificate = (
-            _builder("outgate workload", self.root.subject, key.public_key(), now, life)
+            _builder(subject, self.root.subject, key.public_key(), now, life)
             .add_extension(x509.SubjectAlternativeName(names), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(ca=False), critical=True)

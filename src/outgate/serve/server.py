@@ -1,4 +1,4 @@
-"""The gRPC edge of the control plane: delta ADS over a Unix socket, and over mTLS for the rest."""
+"""The gRPC edge of the control plane: delta ADS over a Unix socket, and over TLS for the rest."""
 
 import asyncio
 import logging
@@ -11,7 +11,8 @@ from typing import Any
 
 import grpc
 
-from outgate.errors import HostError
+from outgate.errors import HostError, UnavailableError
+from outgate.serve.peers import Admit, Admitted, Peer
 from outgate.serve.publishing import Follower, Publisher
 from outgate.serve.subscription import Request, Response
 from outgate.xds.protos import ads, discovery
@@ -30,8 +31,16 @@ OPTIONS = (
 _PATH_BYTES = 107
 """The longest path of a Unix socket: `sun_path` in unix(7), less its NUL."""
 
-Find = Callable[[str], Publisher | None]
-"""Which publisher a node may follow; None refuses it."""
+_BEARER = "bearer "
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What the server shows, as PEM; with `roots`, clients must have a certificate that chains to them."""
+
+    key: bytes = field(repr=False)
+    chain: bytes
+    roots: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +58,7 @@ class ProxyStatus:
 
 @dataclass(slots=True, eq=False)
 class _Service(ads.AggregatedDiscoveryServiceServicer):  # type: ignore[misc]  # grpc has no types
-    find: Find
+    admit: Admit
     followers: dict[Follower, Publisher] = field(default_factory=dict)
 
     async def StreamAggregatedResources(self, _: AsyncIterator[Any], context: Any) -> None:
@@ -61,25 +70,34 @@ class _Service(ads.AggregatedDiscoveryServiceServicer):  # type: ignore[misc]  #
         first = await anext(aiter(requests), None)
         if first is None:
             return
-        # Over TLS only the certificate counts: what the proxy calls itself is no proof.
-        node = peer_identity(context) if _is_tls(context) else first.node.id
-        publisher = self.find(node) if node else None
-        if publisher is None:
-            await context.abort(
-                grpc.StatusCode.PERMISSION_DENIED, f"{node!r} is not a proxy of this mesh"
-            )
-            return
-        follower = Follower(node, connected_at=time.monotonic())
+        peer = _peer(context, first.node.id)
+        try:
+            async with self.admit(peer) as admitted:
+                if admitted is not None:
+                    await self._serve(admitted, first, requests, context)
+                    return
+        except UnavailableError as error:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
+        name = peer.node if peer.local else peer.identity or peer.node
+        await context.abort(
+            grpc.StatusCode.PERMISSION_DENIED, f"{name!r} is not a proxy of this mesh"
+        )
+
+    async def _serve(
+        self, admitted: Admitted, first: Any, requests: AsyncIterator[Any], context: Any
+    ) -> None:
+        publisher = admitted.publisher
+        follower = Follower(admitted.name, connected_at=time.monotonic())
         publisher.followers.add(follower)
         self.followers[follower] = publisher
-        _log.info("proxy %s connected", node)
+        _log.info("proxy %s connected", admitted.name)
         try:
             await _Conversation(follower, publisher, requests, context).run(first)
         finally:
             publisher.followers.discard(follower)
             self.followers.pop(follower, None)
             publisher.answered()
-            _log.info("proxy %s disconnected", node)
+            _log.info("proxy %s disconnected", admitted.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,16 +163,25 @@ def peer_identity(context: Any) -> str:
     return found[0] if len(found) == 1 else ""
 
 
-def _is_tls(context: Any) -> bool:
-    return bool(context.auth_context().get("transport_security_type") == [b"ssl"])
+def _peer(context: Any, node: str) -> Peer:
+    # Over TLS what the proxy calls itself is no proof.
+    local = context.auth_context().get("transport_security_type") != [b"ssl"]
+    given = dict(context.invocation_metadata() or ()).get("authorization", "")
+    token = given[len(_BEARER) :] if given.lower().startswith(_BEARER) else ""
+    return Peer(node, peer_identity(context), token, local)
+
+
+def _configuration(certificate: Certificate) -> Any:
+    pairs = [(certificate.key, certificate.chain)]
+    return grpc.ssl_server_certificate_configuration(pairs, root_certificates=certificate.roots)
 
 
 class Server:
     """Serves until stopped; make it inside a running event loop."""
 
-    def __init__(self, find: Find) -> None:
-        """Prepare to serve the publishers that `find` gives."""
-        self._service = _Service(find)
+    def __init__(self, admit: Admit) -> None:
+        """Prepare to serve those that `admit` lets in."""
+        self._service = _Service(admit)
         self._server = grpc.aio.server(options=OPTIONS)
         ads.add_AggregatedDiscoveryServiceServicer_to_server(self._service, self._server)
 
@@ -178,13 +205,22 @@ class Server:
         finally:
             os.umask(before)
 
-    def listen_tls(self, address: str, key: bytes, chain: bytes, roots: bytes) -> int:
-        """Listen on `host:port` for proxies with a certificate from `roots`, and return the port.
+    def listen_tls(self, address: str, current: Callable[[], Certificate]) -> int:
+        """Listen on `host:port` over TLS, and return the port; HostError if the address cannot be had.
 
-        All are PEM. HostError if the address cannot be had.
+        `current` is asked at each handshake, so that a certificate that was renewed is used at once.
         """
-        credentials = grpc.ssl_server_credentials(
-            [(key, chain)], root_certificates=roots, require_client_auth=True
+        first = current()
+        last = [first]
+
+        def changed() -> Any:
+            if (certificate := current()) == last[0]:
+                return None
+            last[0] = certificate
+            return _configuration(certificate)
+
+        credentials = grpc.dynamic_ssl_server_credentials(
+            _configuration(first), changed, require_client_authentication=first.roots is not None
         )
         try:
             return int(self._server.add_secure_port(address, credentials))

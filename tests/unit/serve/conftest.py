@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from outgate.serve.peers import by_name
 from outgate.serve.publishing import Publisher
 from outgate.serve.server import Server
 from outgate.serve.subscription import Request, Response, Subscription
@@ -75,7 +76,7 @@ async def serve(
     servers: list[Server] = []
 
     async def start() -> Server:
-        server = Server(lambda node: publisher if node.startswith("known") else None)
+        server = Server(by_name(lambda node: publisher if node.startswith("known") else None))
         server.listen_unix(folder / "xds.sock")
         await server.start()
         servers.append(server)

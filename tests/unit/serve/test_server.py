@@ -12,6 +12,7 @@ import grpc
 import pytest
 
 from outgate.errors import EnvoyError, HostError, UnavailableError
+from outgate.serve.peers import by_name
 from outgate.serve.publishing import Publisher
 from outgate.serve.server import Server
 from outgate.serve.stream import CLUSTER, LISTENER
@@ -141,7 +142,7 @@ async def test_a_file_in_the_way_of_the_socket_is_kept(serve: Serve, folder: Pat
 
 
 async def test_a_path_that_is_too_long_is_a_clear_error(publisher: Publisher, folder: Path) -> None:
-    server = Server(lambda _: publisher)
+    server = Server(by_name(lambda _: publisher))
     with pytest.raises(HostError, match="too long"):
         server.listen_unix(folder / ("x" * 100))
     with pytest.raises(HostError, match="cannot listen"):
