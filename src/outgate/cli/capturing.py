@@ -1,16 +1,20 @@
 """What an injected pod's init container runs: the rules that capture the pod's connections."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 
 from outgate.cli.common import say
+from outgate.errors import UsageError
 from outgate.firewall import iptables, nft
 from outgate.firewall.apply import apply
 from outgate.firewall.rules import CaptureRules
+from outgate.inject.annotations import parse_ports
 from outgate.model.addresses import RAW_IPV4, RAW_IPV6
 from outgate.model.ranges import parse_ranges
+from outgate.model.workloads import Network
 from outgate.xds import naming
 
 _PORT = click.IntRange(1, 65535)
@@ -21,11 +25,14 @@ def _rule_options(function: Callable[..., None]) -> Callable[..., None]:
     ports = (
         ("--capture-port", naming.CAPTURE_PORT, "Where captured TCP arrives."),
         ("--raw-port", naming.RAW_PORT, "Where TCP to services with a plain TCP port arrives."),
-        ("--dns-port", naming.DNS_PORT, "Where DNS over UDP arrives."),
+        ("--dns-port", None, "Where DNS over UDP arrives; without it, DNS is as all other UDP."),
     )
     ranges = (
         ("--include", "The only ranges to capture: CIDRs with commas between; else everything."),
         ("--exclude", "Ranges that are not captured."),
+        ("--include-ports", "Ports that are captured outside of --include too."),
+        ("--exclude-ports", "Ports that are not captured."),
+        ("--exclude-from", "File with such ranges, a range a line; an empty one is an error."),
     )
     for flag, text in reversed(ranges):
         function = click.option(flag, default="", help=text)(function)
@@ -48,9 +55,25 @@ def _rules(flags: dict[str, Any]) -> CaptureRules:
         dns_port=flags["dns_port"],
         proxy_uid=flags["proxy_uid"],
         include=parse_ranges(flags["include"], "--include") or None,
-        exclude=parse_ranges(flags["exclude"], "--exclude"),
+        exclude=(*parse_ranges(flags["exclude"], "--exclude"), *_from_file(flags["exclude_from"])),
+        include_ports=parse_ports(flags["include_ports"], "--include-ports"),
+        exclude_ports=parse_ports(flags["exclude_ports"], "--exclude-ports"),
         exempt_local=True,
+        sealed=True,
     )
+
+
+def _from_file(name: str) -> tuple[Network, ...]:
+    """Read ranges; nothing at all is more likely a mistake than meant."""
+    if not name:
+        return ()
+    try:
+        text = Path(name).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--exclude-from: {name} cannot be read: {error}") from error
+    if not (found := parse_ranges(",".join(text.split()), f"--exclude-from {name}")):
+        raise UsageError(f"--exclude-from: {name} names no range", hint="a CIDR a line")
+    return found
 
 
 @click.group("capture-rules")

@@ -8,9 +8,10 @@ import click
 from outgate import __version__
 from outgate.cli import files
 from outgate.cli.common import warn
+from outgate.cli.images import image_options, images
 from outgate.errors import UsageError
 from outgate.inject import documents, options
-from outgate.inject.options import Options, PullPolicy, Sidecar
+from outgate.inject.options import Sidecar
 from outgate.model.ranges import parse_ranges
 
 _WITHOUT_EFFECT = {
@@ -29,14 +30,7 @@ _WITHOUT_EFFECT = {
     help="Manifest: a file, a folder, or - for standard input. May be repeated.",
 )
 @click.option("-o", "--output", help="File for the result; without it, standard output.")
-@click.option("--hub", default="", help="Registry of the images, with its path.")
-@click.option("--tag", default=__version__, show_default=True, help="Tag of Outgate's image.")
-@click.option(
-    "--imagePullPolicy",
-    type=click.Choice([each.value for each in PullPolicy]),
-    default=PullPolicy.IF_NOT_PRESENT.value,
-    show_default=True,
-)
+@image_options
 @click.option(
     "--includeIPRanges",
     "--include-ip-ranges",
@@ -53,7 +47,6 @@ _WITHOUT_EFFECT = {
     help="native needs Kubernetes 1.29.",
 )
 @click.option("--xds-address", default=options.XDS_ADDRESS, show_default=True)
-@click.option("--egress-address", default=options.EGRESS_ADDRESS, show_default=True)
 @click.option(
     "--verbosity", default=2, show_default=True, help="Of the proxy's log, 0 (errors) to 4 (trace)."
 )
@@ -65,17 +58,14 @@ def kube_inject_command(names: tuple[str, ...], output: str | None, **flags: Any
 
     For example: kubectl apply -f <(outgate kube-inject -f samples/apps/sleep/sleep.yaml)
     """
-    chosen = Options(
-        hub=flags["hub"].rstrip("/"),
-        tag=flags["tag"],
+    chosen = images(
+        flags,
         version=flags["setversionstring"],
-        pull_policy=PullPolicy(flags["imagepullpolicy"]),
         sidecar=Sidecar(flags["sidecar"]),
         proxy_uid=flags["sidecarproxyuid"],
         log_level=options.log_level(flags["verbosity"]),
         include=parse_ranges(flags["includeipranges"], "--includeIPRanges"),
         xds_address=flags["xds_address"],
-        egress_address=flags["egress_address"],
     )
     for flag, message in _WITHOUT_EFFECT.items():
         if flags[flag] not in (None, "false"):

@@ -6,7 +6,14 @@ The filter table comes first: until the redirection is there too, everything is 
 
 from collections.abc import Iterable, Iterator
 
-from outgate.firewall.rules import LOG_PREFIX, CaptureRules, Network, collapsed, of_version
+from outgate.firewall.rules import (
+    LOG_PREFIX,
+    NEIGHBOURS,
+    CaptureRules,
+    Network,
+    collapsed,
+    of_version,
+)
 
 CHAIN, DENIED, ENTERING = "OUTGATE_OUTPUT", "OUTGATE_DENIED", "OUTGATE_INPUT"
 _LOOPBACK = {4: "127.0.0.0/8", 6: "::1/128"}
@@ -20,7 +27,7 @@ def render(rules: CaptureRules, version: int, existing: str = "") -> str:
     `existing` is what `iptables-save` says (empty: nothing is there): jumps to our chains that are in it are replaced.
     """
     sealed = rules.sealed
-    entering = sealed and rules.include is None
+    entering = rules.closed
     filters = (
         [*_add(CHAIN, _refuse(rules, version)), *_add(DENIED, _denied(rules, version))]
         if sealed
@@ -112,13 +119,18 @@ def _refuse(rules: CaptureRules, version: int) -> Iterator[str]:
     yield f"-d {_LOOPBACK[version]} -j RETURN"
     yield "-m conntrack --ctdir REPLY -j RETURN"
     if rules.exempt_local:
+        types = NEIGHBOURS if version == 6 else ()
+        yield from (f"-p ipv6-icmp -m icmp6 --icmpv6-type {each} -j RETURN" for each in types)
         yield "-m addrtype --dst-type LOCAL -j RETURN"
     yield from _to(rules.exclude, version, "-j RETURN")
+    for port in sorted(set(rules.exclude_ports)):
+        yield f"-p tcp -m tcp --dport {port} -j RETURN"
     captured = rules.captured()
     if captured is not None:
         yield from _to(captured, version, f"-j {DENIED}")
         return
-    yield "! -o lo -j DROP"
+    if rules.closed:
+        yield "! -o lo -j DROP"
     yield f"-j {DENIED}"
 
 

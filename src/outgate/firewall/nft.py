@@ -2,7 +2,14 @@
 
 from collections.abc import Iterator
 
-from outgate.firewall.rules import LOG_PREFIX, CaptureRules, Network, collapsed, of_version
+from outgate.firewall.rules import (
+    LOG_PREFIX,
+    NEIGHBOURS,
+    CaptureRules,
+    Network,
+    collapsed,
+    of_version,
+)
 
 TABLE = "outgate"
 _FAMILIES = ((4, "ip"), (6, "ip6"))
@@ -20,7 +27,7 @@ def render(rules: CaptureRules) -> str:
         parts += ["  chain denied {", *(f"    {rule}" for rule in _denied(rules)), "  }"]
         hook = "type filter hook output priority 0; policy accept;"
         parts += _chain("sealed", hook, _refuse(rules))
-        if rules.include is None:
+        if rules.closed:
             hook = "type filter hook input priority 0; policy accept;"
             parts += _chain("entering", hook, ['iifname != "lo" ct state new drop'])
     return "\n".join((*parts, "}", ""))
@@ -84,13 +91,17 @@ def _refuse(rules: CaptureRules) -> Iterator[str]:
     yield "ip6 daddr ::1 accept"
     yield "ct direction reply accept"
     if rules.exempt_local:
+        yield f"icmpv6 type {_ports(NEIGHBOURS)} accept"
         yield "fib daddr type local accept"
     yield from _match(rules.exclude, "accept")
+    if rules.exclude_ports:
+        yield f"tcp dport {_ports(rules.exclude_ports)} accept"
     captured = rules.captured()
     if captured is not None:
         yield from _match(captured, "goto denied")
         return
-    yield 'oifname != "lo" drop'
+    if rules.closed:
+        yield 'oifname != "lo" drop'
     yield "goto denied"
 
 

@@ -10,6 +10,8 @@ Network = IPv4 | IPv6
 
 VIRTUAL = (IPv4("240.240.0.0/16"), IPv6("2001:2::/48"))
 """Ranges that declared names resolve to: they are captured always, whatever else is."""
+NEIGHBOURS = (133, 135, 136, 143)
+"""ICMPv6 types by which a namespace finds its neighbours (RFC 4861) and says which groups it is in (RFC 3810)."""
 LOG_PREFIX = "outgate-denied"
 
 
@@ -19,9 +21,9 @@ class CaptureRules:
 
     TCP goes to `capture_port`, or to `raw_port` where its destination is in `raw_ranges`; DNS over UDP, to any server,
     goes to `dns_port` (None: it is left alone). `include`: None captures everything, else only these networks.
-    `proxy_uid` is exempt: a sidecar's own packets. `exempt_local` exempts the namespace's own addresses, as Kubernetes
-    needs; in a sealed namespace every address is its own. With `sealed`, what is captured but is neither TCP nor DNS is
-    refused at once, and reported to the nflog group `log_group`.
+    `proxy_uid` is exempt: a sidecar's own packets. `exempt_local` is for a namespace with a network, as in Kubernetes:
+    its own addresses are exempt, and others may call it; in all others every address is its own. With `sealed`, what is
+    captured but is neither TCP nor DNS is refused at once, and reported to the nflog group `log_group`.
     """
 
     capture_port: int
@@ -36,6 +38,11 @@ class CaptureRules:
     exempt_local: bool = False
     sealed: bool = False
     log_group: int | None = None
+
+    @property
+    def closed(self) -> bool:
+        """Whether no packet may enter, nor leave by an interface: there is none in such a namespace."""
+        return self.sealed and self.include is None and not self.exempt_local
 
     def captured(self) -> tuple[Network, ...] | None:
         """Return the networks that are captured; None: all."""

@@ -132,7 +132,7 @@ class Fleet:
         identity = pod.workload(self.layout.netns(pod.key)).identity(settings.trust_domain)
         subject = Subject(tunnels.WORKLOAD_CERTIFICATE, identity, pod.namespace, pod.name)
         self.certificates.add(sidecar.publisher, subject)
-        sidecar.publisher.publish(tunnels.sidecar(str(self.layout.tunnel), settings))
+        sidecar.publisher.publish(tunnels.sidecar((str(self.layout.tunnel),), settings))
         if self._group is None:
             return
         sidecar.task = self._group.create_task(proxy.supervisor.run())

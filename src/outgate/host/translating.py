@@ -95,7 +95,7 @@ def translate(documents: Iterable[Document], options: Options) -> Translated:
         snapshot = _after(snapshot, delta)
     sidecar = None
     if options.capture is Capture.SIDECAR:
-        sidecar = Snapshot().replace(tunnels.sidecar(site.tunnel, options.settings))
+        sidecar = Snapshot().replace(tunnels.sidecar((site.tunnel,), options.settings))
     return Translated(mesh, snapshot, sidecar)
 
 

@@ -13,15 +13,16 @@ PROXY_UID = 1337
 ENVOY_VERSION = "v1.40.0"
 DEFAULT_HUB, ENVOY_HUB = "docker.io/outgate", "docker.io/envoyproxy"
 XDS_ADDRESS = "outgate.outgate-system.svc:15012"
-EGRESS_ADDRESS = "outgate-egress.outgate-system.svc:15008"
-"""The ports are those of Istio for xDS over TLS, and for tunnels."""
+"""The port is that of Istio for xDS over TLS."""
 
 _LEVELS = ("error", "warning", "info", "debug", "trace")
 _HOST_PORT = re.compile(
     r"(\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z]([0-9A-Za-z.-]*[0-9A-Za-z])?):([0-9]{1,5})"
 )
 # Of what Kubernetes accepts in `image`: a registry with a port and a path, and a tag.
-_HUB = re.compile(r"[0-9A-Za-z]([0-9A-Za-z._:/-]*[0-9A-Za-z])?")
+_HUB = re.compile(
+    r"[0-9A-Za-z]([0-9A-Za-z.-]*[0-9A-Za-z])?(:[0-9]{1,5})?(/[0-9a-z]+([._-]+[0-9a-z]+)*)*"
+)
 _TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 
 
@@ -45,7 +46,8 @@ class Options:
     """What the injected containers get.
 
     `hub` is the registry with its path; empty: Docker Hub, with the stock image of Envoy. `include` are the only ranges
-    that are captured; empty: everything. Addresses are `host:port`. `version` is what the status annotation says.
+    that are captured, empty: everything; `exclude` and `exclude_ports` never are, `include_ports` always. `xds_address`
+    is `host:port`. `version` is what the status annotation says.
     """
 
     hub: str = ""
@@ -56,8 +58,10 @@ class Options:
     proxy_uid: int = PROXY_UID
     log_level: str = "info"
     include: tuple[Network, ...] = ()
+    exclude: tuple[Network, ...] = ()
+    include_ports: tuple[int, ...] = ()
+    exclude_ports: tuple[int, ...] = ()
     xds_address: str = XDS_ADDRESS
-    egress_address: str = EGRESS_ADDRESS
 
     def __post_init__(self) -> None:
         """Refuse what Kubernetes or Envoy would refuse later; UsageError names the flag."""
@@ -71,7 +75,6 @@ class Options:
             message = f"--sidecarProxyUID: {self.proxy_uid} is not a user id for the proxy"
             raise UsageError(message, hint="a number from 1 to 2147483647, such as 1337")
         _check_address("--xds-address", self.xds_address, XDS_ADDRESS)
-        _check_address("--egress-address", self.egress_address, EGRESS_ADDRESS)
 
     @property
     def image(self) -> str:

@@ -8,25 +8,18 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from outgate.errors import UsageError
+from outgate.inject import annotations, bootstrap
 from outgate.inject.options import Options, Sidecar
 from outgate.xds import naming
 
 STATUS, INJECT = "outgate.dev/status", "outgate.dev/inject"
 """Annotations: that a pod has capture, and whether it may get it (the latter is looked for among its labels too)."""
+CAPTURED = "it has capture already"
 INIT, PROXY = "outgate-init", "outgate-proxy"
 CAPTURE_COMMAND = ("outgate", "capture-rules", "apply")
-BOOTSTRAP_MAP, CA_MAP = "outgate-sidecar", "outgate-ca"
-"""ConfigMaps in the pod's namespace: `bootstrap.yaml`, and `ca.pem`, which the control plane's certificate chains to.
-
-The bootstrap has all but the addresses: those, and the proxy's identity, are in the proxy's arguments.
-"""
-TOKEN_AUDIENCE, TOKEN_SECONDS = "outgate", 3600
-READY_PORT, READY_PATH = 15021, "/healthz/ready"
-"""Where the bootstrap's own listener answers once the proxy has its configuration; both are Istio's."""
-
-_CONFIG, _CA, _TOKEN = "/etc/outgate/config", "/etc/outgate/ca", "/etc/outgate/token"
-_CONFIG_VOLUME, _CA_VOLUME = "outgate-config", "outgate-ca"
-_TOKEN_VOLUME, _RUN_VOLUME = "outgate-token", "outgate-run"
+MAX_CONNECTIONS = 20_000
+"""Of one workload, open at once."""
 
 Pod = dict[str, Any]
 
@@ -34,14 +27,15 @@ Pod = dict[str, Any]
 def reason_to_skip(template: Mapping[str, Any]) -> str:
     """Say why a template is to be left alone; empty: it is not."""
     metadata, spec = _mapping(template, "metadata"), _mapping(template, "spec")
-    annotations = _mapping(metadata, "annotations")
-    if STATUS in annotations:
-        return "it has capture already"
-    for where, said in (
-        ("annotation", annotations.get(INJECT)),
+    said = _mapping(metadata, "annotations")
+    # The annotation alone proves nothing: anybody may have written it.
+    if STATUS in said and INIT in _names(spec, "initContainers"):
+        return CAPTURED
+    for where, value in (
+        ("annotation", said.get(INJECT)),
         ("label", _mapping(metadata, "labels").get(INJECT)),
     ):
-        if str(said).lower() == "false":
+        if str(value).lower() == "false":
             return f'the {where} {INJECT} is "false"'
     if spec.get("hostNetwork") is True:
         return "it uses the host's network (hostNetwork: true), which is not captured"
@@ -75,17 +69,23 @@ def problem(template: Mapping[str, Any]) -> tuple[str, str] | None:
     wrong = (each for each in _MAPPINGS if not isinstance(_at(template, each), Mapping | None))
     if path := next(wrong, ""):
         return path, "must be a mapping"
-    for group in ("containers", "initContainers", "volumes"):
-        listed = spec.get(group)
-        if listed is None and group != "containers":
-            continue
-        if not isinstance(listed, list) or not all(isinstance(each, dict) for each in listed):
-            return f"spec.{group}", "must be a list of mappings"
-        ours = _OURS[group == "volumes"]
-        for index, each in enumerate(listed):
-            if each.get("name") in ours:
-                message = f"the name {each['name']!r} is needed for capture"
-                return f"spec.{group}[{index}].name", message
+    try:
+        annotations.apply(_at(template, "metadata.annotations") or {}, Options())
+    except UsageError as error:
+        return "metadata.annotations", str(error)
+    return next((found for group in _GROUPS if (found := _wrong_group(spec, group))), None)
+
+
+def _wrong_group(spec: Mapping[str, Any], group: str) -> tuple[str, str] | None:
+    listed = spec.get(group)
+    if listed is None and group != "containers":
+        return None
+    if not isinstance(listed, list) or not all(isinstance(each, dict) for each in listed):
+        return f"spec.{group}", "must be a list of mappings"
+    for index, each in enumerate(listed):
+        if each.get("name") in _OURS[group == "volumes"]:
+            message = f"the name {each['name']!r} is needed for capture"
+            return f"spec.{group}[{index}].name", message
     return None
 
 
@@ -96,18 +96,16 @@ def inject(template: Mapping[str, Any], options: Options) -> Pod:
         own_spec = pod.pop("spec")
         pod = {**pod, "metadata": {}, "spec": own_spec}
     metadata, spec = pod["metadata"], pod["spec"]
-    annotations = metadata.get("annotations") or {}
-    metadata["annotations"] = annotations | {STATUS: f"injected-version-{options.version}"}
+    said = metadata.get("annotations") or {}
+    options = annotations.apply(said, options)
+    metadata["annotations"] = said | {STATUS: f"injected-version-{options.version}"}
     first, second = [_init(options)], _proxy(options)
     if options.sidecar is Sidecar.NATIVE:
         first.append(second | {"restartPolicy": "Always"})
     else:
         spec["containers"] = [second, *spec["containers"]]
     spec["initContainers"] = [*first, *(spec.get("initContainers") or ())]
-    spec["volumes"] = [*(spec.get("volumes") or ()), *_volumes()]
-    security = spec.get("securityContext") or {}
-    # The projected token belongs to root, and to this group.
-    spec["securityContext"] = {"fsGroup": options.proxy_uid} | security
+    spec["volumes"] = [*(spec.get("volumes") or ()), *bootstrap.volumes()]
     return pod
 
 
@@ -116,6 +114,12 @@ def _at(value: Any, path: str) -> Any:
     for key in path.split("."):
         value = value.get(key) if isinstance(value, Mapping) else None
     return value
+
+
+def _names(spec: Mapping[str, Any], group: str) -> set[Any]:
+    listed = spec.get(group)
+    items = listed if isinstance(listed, list) else []
+    return {each.get("name") for each in items if isinstance(each, Mapping)}
 
 
 def _mapping(value: Any, key: str) -> Mapping[str, Any]:
@@ -128,11 +132,17 @@ def _init(options: Options) -> Pod:
     arguments = [
         f"--capture-port={naming.CAPTURE_PORT}",
         f"--raw-port={naming.RAW_PORT}",
-        f"--dns-port={naming.DNS_PORT}",
         f"--proxy-uid={options.proxy_uid}",
+        f"--exclude-from={bootstrap.MESH}/{bootstrap.RANGES_KEY}",
     ]
-    if options.include:
-        arguments.append(f"--include={','.join(str(each) for each in options.include)}")
+    for flag, values in (
+        ("include", options.include),
+        ("exclude", options.exclude),
+        ("include-ports", options.include_ports),
+        ("exclude-ports", options.exclude_ports),
+    ):
+        if values:
+            arguments.append(f"--{flag}={','.join(str(each) for each in values)}")
     return {
         "name": INIT,
         "image": options.image,
@@ -149,8 +159,11 @@ def _init(options: Options) -> Pod:
             "capabilities": {"drop": ["ALL"], "add": ["NET_ADMIN"]},
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        # iptables, where it is needed, keeps its lock there.
-        "volumeMounts": [{"name": _RUN_VOLUME, "mountPath": "/run"}],
+        "volumeMounts": [
+            {"name": bootstrap.MESH_VOLUME, "mountPath": bootstrap.MESH, "readOnly": True},
+            # iptables, where it is needed, keeps its lock there.
+            {"name": bootstrap.RUN_VOLUME, "mountPath": "/run"},
+        ],
     }
 
 
@@ -161,42 +174,24 @@ def _proxy(options: Options) -> Pod:
         "imagePullPolicy": options.pull_policy.value,
         "command": ["envoy"],
         "args": _arguments(options),
-        "env": [
-            _downward("POD_NAME", "metadata.name"),
-            _downward("POD_NAMESPACE", "metadata.namespace"),
-            _downward("POD_IP", "status.podIP"),
-            _downward("SERVICE_ACCOUNT", "spec.serviceAccountName"),
-        ],
+        "env": bootstrap.environment(),
         "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
         # Up to a minute: the node may still be pulling the control plane's image.
         "startupProbe": {
-            "httpGet": {"path": READY_PATH, "port": READY_PORT},
+            "httpGet": {"path": naming.READY_PATH, "port": naming.READY_PORT},
             "periodSeconds": 1,
             "failureThreshold": 60,
         },
-        "securityContext": {
-            "runAsUser": options.proxy_uid,
-            "runAsGroup": options.proxy_uid,
-            "runAsNonRoot": True,
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "volumeMounts": [
-            {"name": _CONFIG_VOLUME, "mountPath": _CONFIG, "readOnly": True},
-            {"name": _CA_VOLUME, "mountPath": _CA, "readOnly": True},
-            {"name": _TOKEN_VOLUME, "mountPath": _TOKEN, "readOnly": True},
-            {"name": _RUN_VOLUME, "mountPath": "/run/outgate"},
-        ],
+        "securityContext": bootstrap.security(options.proxy_uid),
+        "volumeMounts": bootstrap.mounts(),
     }
 
 
 def _arguments(options: Options) -> list[str]:
     # Envoy takes no `--flag=value`.
+    form = bootstrap.render(options.xds_address, MAX_CONNECTIONS)
     return [
-        *("--config-path", f"{_CONFIG}/bootstrap.yaml"),
-        *("--config-yaml", json.dumps(_dynamic(options), indent=2)),
+        *("--config-yaml", json.dumps(form, indent=2)),
         *("--service-node", "sidecar~$(POD_NAME).$(POD_NAMESPACE)"),
         *("--service-cluster", "$(SERVICE_ACCOUNT).$(POD_NAMESPACE)"),
         *("--log-level", options.log_level),
@@ -205,62 +200,10 @@ def _arguments(options: Options) -> list[str]:
     ]
 
 
-def _dynamic(options: Options) -> Pod:
-    """Return the part of the bootstrap that the flags decide; Envoy merges it into the file.
-
-    Google's client is used as it reads the token from a file anew for each stream.
-    """
-    token = {
-        "name": "envoy.grpc_credentials.file_based_metadata",
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.config.grpc_credential.v3.FileBasedMetadataConfig",
-            "secret_data": {"filename": f"{_TOKEN}/token"},
-            "header_key": "authorization",
-            "header_prefix": "Bearer ",
-        },
-    }
-    google = {
-        "target_uri": options.xds_address,
-        "stat_prefix": "xds",
-        "credentials_factory_name": "envoy.grpc_credentials.file_based_metadata",
-        "channel_credentials": {
-            "ssl_credentials": {"root_certs": {"filename": f"{_CA}/ca.pem"}},
-        },
-        "call_credentials": [{"from_plugin": token}],
-    }
-    return {
-        "node": {"metadata": {"outgate": {"egress": options.egress_address}}},
-        "dynamic_resources": {
-            "ads_config": {
-                "api_type": "DELTA_GRPC",
-                "transport_api_version": "V3",
-                "set_node_on_first_message_only": True,
-                "grpc_services": [{"google_grpc": google}],
-            },
-            "lds_config": {"ads": {}, "resource_api_version": "V3"},
-            "cds_config": {"ads": {}, "resource_api_version": "V3"},
-        },
-    }
-
-
-def _downward(name: str, path: str) -> Pod:
-    return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
-
-
-def _volumes() -> list[Pod]:
-    token = {
-        "audience": TOKEN_AUDIENCE,
-        "expirationSeconds": TOKEN_SECONDS,
-        "path": "token",
-    }
-    return [
-        {"name": _CONFIG_VOLUME, "configMap": {"name": BOOTSTRAP_MAP}},
-        {"name": _CA_VOLUME, "configMap": {"name": CA_MAP}},
-        {"name": _TOKEN_VOLUME, "projected": {"sources": [{"serviceAccountToken": token}]}},
-        {"name": _RUN_VOLUME, "emptyDir": {"medium": "Memory", "sizeLimit": "16Mi"}},
-    ]
-
-
+_GROUPS = ("containers", "initContainers", "volumes")
 # What capture adds a field to.
-_MAPPINGS = ("metadata", "metadata.annotations", "spec.securityContext")
-_OURS = ((INIT, PROXY), (_CONFIG_VOLUME, _CA_VOLUME, _TOKEN_VOLUME, _RUN_VOLUME))
+_MAPPINGS = ("metadata", "metadata.annotations")
+_OURS = (
+    (INIT, PROXY),
+    (bootstrap.MESH_VOLUME, bootstrap.TOKEN_VOLUME, bootstrap.RUN_VOLUME),
+)

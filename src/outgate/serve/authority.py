@@ -8,7 +8,7 @@ name but cannot take one apart.
 import datetime
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import PurePath
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -120,7 +120,7 @@ def dump(authority: Authority) -> bytes:
     return _private(authority.key) + authority.bundle
 
 
-def load(data: bytes, path: Path, now: datetime.datetime) -> Authority:
+def load(data: bytes, path: PurePath, now: datetime.datetime) -> Authority:
     """Read what `dump` wrote; HostError says what to do if it cannot be used."""
     hint = f"remove {path}: a new authority is made at the next start"
     try:

@@ -26,11 +26,15 @@ UDP_QUERIES = 100
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """What all clusters to the outside share; `ca_file` is the CA bundle, `resolvers` empty for the system's."""
+    """What all clusters to the outside share; `ca_file` is the CA bundle, `resolvers` empty for the system's.
+
+    `marked` sets a mark on sockets, by which the guard below Envoy knows them; that takes CAP_NET_ADMIN.
+    """
 
     settings: Settings
     ca_file: str
     resolvers: tuple[str, ...] = ()
+    marked: bool = True
 
 
 def external(service: External, address: Address, upstream: Upstream) -> tuple[Resource, ...]:
@@ -174,9 +178,10 @@ def _dns(name: str, service: External, port: Port, upstream: Upstream) -> ext.cl
     keepalive = message.upstream_connection_options.tcp_keepalive
     keepalive.keepalive_time.value, keepalive.keepalive_interval.value = 60, 10
     keepalive.keepalive_probes.value = 3
-    # By this mark the guard below Envoy knows its connections to the outside (SOL_SOCKET 1, SO_MARK 36).
-    mark = message.upstream_bind_config.socket_options.add()
-    mark.level, mark.name, mark.int_value = 1, 36, naming.SOCKET_MARK
+    if upstream.marked:
+        # SOL_SOCKET is 1, SO_MARK 36.
+        mark = message.upstream_bind_config.socket_options.add()
+        mark.level, mark.name, mark.int_value = 1, 36, naming.SOCKET_MARK
     _describe(message, service.name)
     _limit(message)
     return message

@@ -24,14 +24,15 @@ Key = tuple[str, str]
 class Site:
     """Where the egress Envoy runs: paths and ports of this machine, as text and numbers.
 
-    `log` is the egress log's path, `tunnel` the Unix socket of sidecars' tunnels, `dns_port` and `forward_port` are on
-    the host's loopback; `forward_resolvers` answer workloads of which only some ranges are captured.
+    `log` is the egress log's path, `tunnel` where sidecars' tunnels arrive (`tunnels.place`), `dns_port` and
+    `forward_port` are on the host's loopback, 0 for none; `forward_resolvers` answer workloads of which only some
+    ranges are captured.
     """
 
     log: str
     tunnel: str
-    dns_port: int
-    forward_port: int
+    dns_port: int = 0
+    forward_port: int = 0
     forward_resolvers: tuple[str, ...] = ()
 
 
@@ -69,8 +70,12 @@ def shared(site: Site, upstream: Upstream) -> tuple[Resource, ...]:
         listeners.capture(upstream.settings, site.log, ()),
         *listeners.shared(upstream.settings, site.log),
         *tunnels.front(site.tunnel, upstream.settings),
-        dns.listener(naming.DNS, site.dns_port, ()),
+        *_names(site, ()),
     )
+
+
+def _names(site: Site, table: Iterable[bytes]) -> tuple[Resource, ...]:
+    return (dns.listener(naming.DNS, site.dns_port, table),) if site.dns_port else ()
 
 
 def forwarding(site: Site, programmed: Programmed) -> Resource:
@@ -127,7 +132,7 @@ def program(
     delta = _difference(before, after)
     if gone or any(previous.records.get(key) != records[key] for key in map(str, wanted)):
         table = _table(records)
-        tables = [dns.listener(naming.DNS, site.dns_port, table)]
+        tables = [*_names(site, table)]
         tables += [_forwarding(site, table)] if forward else []
         delta = replace(delta, changed=(*delta.changed, *tables))
     counted = _ports(previous, wanted.values(), (*gone, *wanted))

@@ -18,6 +18,7 @@ from envoy.extensions.access_loggers.file.v3 import file_pb2 as _file
 from envoy.extensions.access_loggers.filters.cel.v3 import cel_pb2 as _cel
 from envoy.extensions.bootstrap.internal_listener.v3 import internal_listener_pb2 as _internal
 from envoy.extensions.clusters.dns.v3 import dns_cluster_pb2 as dns_cluster
+from envoy.extensions.filters.http.health_check.v3 import health_check_pb2 as _health
 from envoy.extensions.filters.http.on_demand.v3 import on_demand_pb2 as on_demand
 from envoy.extensions.filters.http.router.v3 import router_pb2 as _router
 from envoy.extensions.filters.http.set_filter_state.v3 import set_filter_state_pb2 as _http_state
@@ -76,5 +77,5 @@ _REGISTERED = (
     _inputs, _ip,
     _file, _internal, _router, _http_state, _http_inspector, _original_dst, _tls_inspector,
     _hcm, _net_state, _tcp_proxy, _udp_route, _udp_proxy, _early, _connections, _up, _raw,
-    _cel,
+    _cel, _health,
 )  # fmt: skip

@@ -17,12 +17,19 @@ RAW_PORT = 15002
 DNS_PORT = 15053
 """Where captured DNS arrives in a workload's namespace."""
 
+TUNNEL_PORT = 15008
+"""Where tunnels arrive at an egress Envoy in a cluster; the number is Istio's."""
+READY, READY_PORT, READY_PATH = "ready", 15021, "/healthz/ready"
+"""Where a proxy in a cluster says that it has its configuration; the port and the path are Istio's."""
+
 CAPTURE, RAW, LATE, TUNNEL = "capture", "raw", "late", "tunnel"
 """Listeners of the egress Envoy that are not a workload's own: ends of tunnels, and the tunnels' own front."""
 DNS, DNS_FORWARD = "dns", "dns-forward"
 """Listeners that answer for declared names; the second asks the real resolver for all others."""
 DENY = "deny"
 """A cluster without endpoints: where a connection goes that no cluster matches."""
+DIRECT = "direct"
+"""Where a sidecar sends what stays inside the cluster."""
 SCOPES = "services"
 """Name of the scoped route set."""
 

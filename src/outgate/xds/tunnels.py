@@ -3,8 +3,10 @@
 A sidecar's whole configuration is here; it names no service, so it is the same size however many there are.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
+from outgate.model.workloads import Network
 from outgate.settings import Settings
 from outgate.xds import building, naming, pipeline
 from outgate.xds.building import typed
@@ -49,13 +51,30 @@ def egress_id(settings: Settings) -> str:
     return f"spiffe://{settings.trust_domain}/ns/outgate-system/sa/outgate-egress"
 
 
-def front(path: str, settings: Settings) -> tuple[Resource, ...]:
-    """Return the egress Envoy's end of the tunnels, on the Unix socket `path`.
+def place(where: str) -> dict[str, Any]:
+    """Return Envoy's form of an address: the path of a Unix socket, or `HOST:PORT` with IPv6 in brackets."""
+    if where.startswith("/"):
+        return {"pipe": {"path": where}}
+    host, _, port = where.rpartition(":")
+    return {"socket_address": {"address": host.strip("[]"), "port_value": int(port)}}
+
+
+def _listening(where: str) -> dict[str, Any]:
+    """Return the address of a listener: a socket for its owner alone, or a port of every family."""
+    address = place(where)
+    if "pipe" in address:
+        address["pipe"]["mode"] = 0o600
+    else:
+        address["socket_address"]["ipv4_compat"] = address["socket_address"]["address"] == "::"
+    return address
+
+
+def front(where: str, settings: Settings) -> tuple[Resource, ...]:
+    """Return the egress Envoy's end of the tunnels, at a place as `place` reads it.
 
     The identity is the client certificate's URI; the namespace and the pod are in its DNS and e-mail names, which our
     own authority puts there (`serve.authority`), because Envoy cannot take a URI apart.
     """
-    pipe = {"pipe": {"path": path, "mode": 0o600}}
     actions = [
         pipeline.state(naming.STATE_IDENTITY, "%DOWNSTREAM_PEER_URI_SAN%"),
         pipeline.state(naming.STATE_NAMESPACE, "%DOWNSTREAM_PEER_DNS_SAN%"),
@@ -121,7 +140,7 @@ def front(path: str, settings: Settings) -> tuple[Resource, ...]:
     }
     form = {
         "name": naming.TUNNEL,
-        "address": pipe,
+        "address": _listening(where),
         "filter_chains": [chain],
         "per_connection_buffer_limit_bytes": BUFFER_BYTES,
     }
@@ -139,7 +158,8 @@ def _connect(listener: str, headers: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _to_egress(path: str, settings: Settings) -> Resource:
+def to_egress(places: Iterable[str], settings: Settings) -> Resource:
+    """Return a sidecar's cluster with each of the egress Envoys, at places as `place` reads them."""
     context = typed(
         "extensions.transport_sockets.tls.v3.UpstreamTlsContext",
         sni="egress",
@@ -154,7 +174,7 @@ def _to_egress(path: str, settings: Settings) -> Resource:
         "extensions.upstreams.http.v3.HttpProtocolOptions",
         explicit_http_config={"http2_protocol_options": window},
     )
-    endpoint = {"endpoint": {"address": {"pipe": {"path": path}}}}
+    endpoints = [{"endpoint": {"address": place(each)}} for each in places]
     return building.any_cluster(
         {
             "name": EGRESS_CLUSTER,
@@ -162,7 +182,7 @@ def _to_egress(path: str, settings: Settings) -> Resource:
             "connect_timeout": pipeline.seconds(settings.connect_timeout),
             "load_assignment": {
                 "cluster_name": EGRESS_CLUSTER,
-                "endpoints": [{"lb_endpoints": [endpoint]}],
+                "endpoints": [{"lb_endpoints": endpoints}],
             },
             "circuit_breakers": {
                 "thresholds": [
@@ -177,39 +197,108 @@ def _to_egress(path: str, settings: Settings) -> Resource:
     )
 
 
-def sidecar(path: str, settings: Settings) -> tuple[Resource, ...]:
-    """Return all that a sidecar gets: both capture listeners, and the way to the egress at the Unix socket `path`."""
-    proxy = typed(
-        "extensions.filters.network.tcp_proxy.v3.TcpProxy",
-        stat_prefix="tunnel",
-        cluster=EGRESS_CLUSTER,
-        idle_timeout=pipeline.seconds(settings.idle_timeout * 12),
-        tunneling_config={"hostname": "%DOWNSTREAM_LOCAL_ADDRESS%"},
+def sidecar(
+    places: Iterable[str], settings: Settings, inside: Iterable[Network] = ()
+) -> tuple[Resource, ...]:
+    """Return all that a sidecar gets: both capture listeners, and the way to the egress Envoys at some places.
+
+    Connections to the ranges `inside` go straight to where they were going.
+    """
+    direct = _direct_chain(settings, inside)
+    own = [_to_direct()] if direct else []
+    return (
+        to_egress(places, settings),
+        *own,
+        _capture(naming.CAPTURE, naming.CAPTURE_PORT, settings, direct),
+        _capture(naming.RAW, naming.RAW_PORT, settings),
     )
 
-    def capture(name: str, port: int) -> Resource:
-        def at(ip: str) -> dict[str, Any]:
-            return {"socket_address": {"address": ip, "port_value": port}}
 
-        return building.listener(
+def _capture(
+    name: str, port: int, settings: Settings, before: Iterable[dict[str, Any]] = ()
+) -> Resource:
+    def at(ip: str) -> dict[str, Any]:
+        return {"socket_address": {"address": ip, "port_value": port}}
+
+    tunnelled = _proxy(
+        settings,
+        stat_prefix=naming.TUNNEL,
+        cluster=EGRESS_CLUSTER,
+        tunneling_config={"hostname": "%DOWNSTREAM_LOCAL_ADDRESS%"},
+    )
+    return building.listener(
+        {
+            "name": name,
+            "address": at("127.0.0.1"),
+            "additional_addresses": [{"address": at("::1")}],
+            "listener_filters": pipeline.listener_filters(sniff=False),
+            "per_connection_buffer_limit_bytes": BUFFER_BYTES,
+            "filter_chains": [*before, {"filters": [tunnelled]}],
+        }
+    )
+
+
+def _direct_chain(settings: Settings, inside: Iterable[Network]) -> list[dict[str, Any]]:
+    ranges = [
+        {"address_prefix": str(each.network_address), "prefix_len": each.prefixlen}
+        for each in inside
+    ]
+    proxy = _proxy(settings, stat_prefix=naming.DIRECT, cluster=naming.DIRECT)
+    match = {"prefix_ranges": ranges}
+    return [{"filter_chain_match": match, "filters": [proxy]}] if ranges else []
+
+
+def _proxy(settings: Settings, **fields: Any) -> dict[str, Any]:
+    config = typed(
+        "extensions.filters.network.tcp_proxy.v3.TcpProxy",
+        idle_timeout=pipeline.seconds(settings.idle_timeout * 12),
+        **fields,
+    )
+    return {"name": "envoy.filters.network.tcp_proxy", "typed_config": config}
+
+
+def _to_direct() -> Resource:
+    return building.any_cluster(
+        {
+            "name": naming.DIRECT,
+            "type": "ORIGINAL_DST",
+            "lb_policy": "CLUSTER_PROVIDED",
+            "connect_timeout": "5s",
+        }
+    )
+
+
+def ready(*clusters: str) -> Resource:
+    """Return the listener that answers the kubelet once the rest is there, and each of `clusters` has an endpoint."""
+    check = typed(
+        "extensions.filters.http.health_check.v3.HealthCheck",
+        pass_through_mode=False,
+        headers=[{"name": ":path", "string_match": {"exact": naming.READY_PATH}}],
+        cluster_min_healthy_percentages={each: {"value": 1} for each in clusters},
+    )
+    manager = typed(
+        "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        stat_prefix=naming.READY,
+        route_config={"name": naming.READY},
+        http_filters=[
+            {"name": "envoy.filters.http.health_check", "typed_config": check},
             {
-                "name": name,
-                "address": at("127.0.0.1"),
-                "additional_addresses": [{"address": at("::1")}],
-                "listener_filters": pipeline.listener_filters(sniff=False),
-                "per_connection_buffer_limit_bytes": BUFFER_BYTES,
-                "filter_chains": [
-                    {
-                        "filters": [
-                            {"name": "envoy.filters.network.tcp_proxy", "typed_config": proxy}
-                        ]
-                    }
-                ],
-            }
-        )
-
-    return (
-        _to_egress(path, settings),
-        capture(naming.CAPTURE, naming.CAPTURE_PORT),
-        capture(naming.RAW, naming.RAW_PORT),
+                "name": "envoy.filters.http.router",
+                "typed_config": typed("extensions.filters.http.router.v3.Router"),
+            },
+        ],
+    )
+    chain = {
+        "filters": [
+            {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}
+        ]
+    }
+    return building.listener(
+        {
+            "name": naming.READY,
+            "address": _listening(f"[::]:{naming.READY_PORT}"),
+            "filter_chains": [chain],
+            # A probe must be answered whatever else is limited.
+            "ignore_global_conn_limit": True,
+        }
     )

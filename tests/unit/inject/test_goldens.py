@@ -88,7 +88,6 @@ def without_capture(value: object) -> object:
     if isinstance(value, dict):
         fields = {key: without_capture(field) for key, field in value.items()}
         fields.pop("outgate.dev/status", None)
-        fields.pop("fsGroup", None)
         return {key: field for key, field in fields.items() if field not in ({}, [])}
     if isinstance(value, list):
         ours = [

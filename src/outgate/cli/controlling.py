@@ -1,0 +1,56 @@
+"""The control plane in a cluster; `outgate install` prints the manifests that run it."""
+
+import asyncio
+import logging
+import signal
+import sys
+from typing import Any
+
+import click
+
+from outgate import environment
+from outgate.cli.common import warn
+from outgate.cli.images import image_options, images
+from outgate.inject.options import Options
+from outgate.model.ranges import parse_ranges
+from outgate.model.workloads import Network
+
+
+@click.command("controller")
+@click.option(
+    "--cluster-ranges",
+    default="",
+    help="Ranges of Services and pods: CIDRs with commas between; without it, those that the cluster names.",
+)
+@click.option("--ca-file", help="CA bundle in the egress Envoy's file system; without it, its own.")
+@image_options
+@click.option("--log-level", default="info", type=click.Choice(["debug", "info", "warning"]))
+def controller_command(
+    cluster_ranges: str, ca_file: str | None, log_level: str, **flags: Any
+) -> None:
+    """Be the control plane of a cluster: follow its Services, and serve its proxies."""
+    logging.basicConfig(
+        level=log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
+    )
+    logging.getLogger("httpx2").setLevel("WARNING")
+    inside = parse_ranges(cluster_ranges, "--cluster-ranges")
+    asyncio.run(_run(inside, ca_file, images(flags)))
+
+
+async def _run(inside: tuple[Network, ...], ca_file: str | None, chosen: Options) -> None:
+    from outgate.kube import controller  # noqa: PLC0415 - most commands need no Kubernetes client
+    from outgate.kube.client import Client  # noqa: PLC0415
+
+    options = controller.Options(
+        environment.settings(), inside, ca_file or controller.CA_FILE, chosen
+    )
+    client = Client()
+    made = await controller.make(client, options)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, made.stopping.set)
+    try:
+        await made.run()
+    finally:
+        await client.close()
+    warn("stopped")

@@ -1,0 +1,36 @@
+"""Flags that say which images are used, the same for each command that has to know."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import click
+
+from outgate import __version__
+from outgate.inject.options import Options, PullPolicy
+
+
+def image_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the flags, with Istio 0.1's names."""
+    policies = click.Choice([each.value for each in PullPolicy])
+    policy = PullPolicy.IF_NOT_PRESENT.value
+    for each in (
+        click.option(
+            "--imagePullPolicy", "pull_policy", type=policies, default=policy, show_default=True
+        ),
+        click.option(
+            "--tag", default=__version__, show_default=True, help="Tag of Outgate's image."
+        ),
+        click.option("--hub", default="", help="Registry of the images, with its path."),
+    ):
+        function = each(function)
+    return function
+
+
+def images(flags: Mapping[str, Any], **others: Any) -> Options:
+    """Return what the flags say; UsageError names the one that is wrong."""
+    return Options(
+        hub=flags["hub"].rstrip("/"),
+        tag=flags["tag"],
+        pull_policy=PullPolicy(flags["pull_policy"]),
+        **others,
+    )

@@ -1,0 +1,42 @@
+"""What a pod's own annotations say about its capture: they win over flags. Istio's names are understood too."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from outgate.errors import UsageError
+from outgate.inject.options import Options
+from outgate.model.ranges import parse_ranges
+
+OURS, ISTIO = "outgate.dev/", "traffic.sidecar.istio.io/"
+
+
+def parse_ports(text: str, flag: str) -> tuple[int, ...]:
+    """Read comma-separated port numbers; UsageError names the flag."""
+    found: list[int] = []
+    for part in filter(None, (each.strip() for each in text.split(","))):
+        if not part.isascii() or not part.isdecimal() or not 0 < int(part[:6]) < 1 << 16:
+            raise UsageError(f"{flag}: {part!r} is not a port", hint="numbers such as 5432,6379")
+        found.append(int(part))
+    return tuple(dict.fromkeys(found))
+
+
+_KNOWN: tuple[tuple[str, str, str, Callable[[str, str], Any]], ...] = (
+    ("include-ip-ranges", "includeOutboundIPRanges", "include", parse_ranges),
+    ("exclude-ip-ranges", "excludeOutboundIPRanges", "exclude", parse_ranges),
+    ("include-ports", "includeOutboundPorts", "include_ports", parse_ports),
+    ("exclude-ports", "excludeOutboundPorts", "exclude_ports", parse_ports),
+)
+
+
+def apply(annotations: Mapping[str, Any], options: Options) -> Options:
+    """Return the options as the annotations change them; UsageError names the one that is wrong."""
+    changes: dict[str, Any] = {}
+    for own, istio, name, parse in _KNOWN:
+        for key in (ISTIO + istio, OURS + own):
+            if key in annotations:
+                value = annotations[key]
+                if not isinstance(value, str):
+                    raise UsageError(f"{key}: must be text", hint="put it in quotes")
+                changes[name] = parse(value, key)
+    return replace(options, **changes)

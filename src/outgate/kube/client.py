@@ -1,0 +1,104 @@
+"""The way to the API server: lightkube's client, and a watch that cannot go silent for ever.
+
+lightkube's own watch waits without end on a connection that broke without a word, and asks for no bookmarks: these move
+a watch's version on while nothing changes, so that a watch that ended goes on instead of listing everything again.
+"""
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx2
+from lightkube import AsyncClient
+from lightkube.core.exceptions import ApiError
+from lightkube.core.resource import NamespacedResource
+
+from outgate.kube.kinds import Item, Kind
+
+__all__ = ["ALL", "TROUBLE", "ApiError", "Client", "Scope", "code", "follow", "listed"]
+
+Client = AsyncClient
+ALL = "*"
+"""Stands for all namespaces."""
+TROUBLE = (httpx2.HTTPError, httpx2.InvalidURL, OSError)
+"""What a call may raise; ApiError, with the server's own answer, is one of them."""
+GONE, NOT_FOUND, CONFLICT = 410, 404, 409
+WATCH_SECONDS = 240
+"""The server ends a watch after it, and the next one goes on; load balancers cut silent connections later."""
+_CHUNK = 500
+
+
+def code(error: BaseException) -> int:
+    """Return the HTTP status that the server answered; 0 if it did not answer."""
+    return int(error.status.code or 0) if isinstance(error, ApiError) else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which objects of a kind are meant: in a namespace, with labels, with values of fields."""
+
+    namespace: str = ALL
+    labels: Mapping[str, str] = field(default_factory=dict)
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+    def place(self, kind: Kind) -> dict[str, str]:
+        """Return lightkube's argument for the namespace; some kinds are in none."""
+        return {"namespace": self.namespace} if issubclass(kind, NamespacedResource) else {}
+
+
+async def listed(client: Client, kind: Kind, scope: Scope) -> tuple[list[Item], str]:
+    """Return all objects, fetched in pieces, and the version at which they were read."""
+    untyped: Any = client
+    found = untyped.list(
+        kind,
+        chunk_size=_CHUNK,
+        labels=dict(scope.labels),
+        fields=dict(scope.fields),
+        **scope.place(kind),
+    )
+    return [each async for each in found], found.resourceVersion
+
+
+def _selector(wanted: Mapping[str, str]) -> str | None:
+    return ",".join(f"{key}={value}" for key, value in wanted.items()) or None
+
+
+async def follow(
+    client: Client, kind: Kind, scope: Scope, version: str
+) -> AsyncIterator[tuple[str, Item]]:
+    """Yield events after a version, bookmarks too, until the server ends the watch.
+
+    `TROUBLE` if the connection breaks; an ApiError with code 410 if the version is too old.
+    """
+    params = {
+        "resourceVersion": version,
+        "timeoutSeconds": str(WATCH_SECONDS),
+        "allowWatchBookmarks": "true",
+        "labelSelector": _selector(scope.labels),
+        "fieldSelector": _selector(scope.fields),
+    }
+    generic: Any = client._client
+    request = generic.build_adapter_request(
+        generic.prepare_request("list", kind, watch=True, params=params, **scope.place(kind))
+    )
+    # Bookmarks come each minute, so that one that says nothing for longer is broken.
+    silence = httpx2.Timeout(10.0, read=WATCH_SECONDS / 2)
+    request.extensions = {**request.extensions, "timeout": silence.as_dict()}
+    response = await generic.send(request, stream=True)
+    try:
+        if response.is_error:
+            await response.aread()
+        generic.raise_for_status(response)
+        async for line in response.aiter_lines():
+            event: dict[str, Any] = json.loads(line)
+            if event["type"] == "ERROR":
+                raise _error(event["object"], response)
+            yield event["type"], event["object"]
+    finally:
+        await response.aclose()
+
+
+def _error(status: dict[str, Any], response: httpx2.Response) -> ApiError:
+    answer = httpx2.Response(int(status.get("code") or 500), json=status, request=response.request)
+    return ApiError(request=response.request, response=answer)

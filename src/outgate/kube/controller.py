@@ -1,0 +1,224 @@
+"""The controller: keeps what proxies are told in step with what the API server has, and is in the way of no call.
+
+Every replica reads everything and serves any proxy. While the API server is away, what was programmed stays.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from outgate.inject import bootstrap
+from outgate.inject import options as inject_options
+from outgate.kube import authorities, kinds, naming, ranges
+from outgate.kube.authorities import ServerCertificate
+from outgate.kube.client import Client, Scope
+from outgate.kube.fleet import Fleet
+from outgate.kube.health import Health
+from outgate.kube.mesh import Mesh
+from outgate.kube.namespaces import Namespaces
+from outgate.kube.trusting import Trust
+from outgate.kube.watching import Changes, Follower
+from outgate.kube.webhook import Webhook
+from outgate.model.names import Name
+from outgate.model.workloads import Network
+from outgate.serve import collecting
+from outgate.serve.certificates import Certificates, Subject
+from outgate.serve.publishing import Publisher
+from outgate.serve.server import Server
+from outgate.settings import Settings
+from outgate.xds import naming as xds_naming
+from outgate.xds import tunnels
+from outgate.xds.clusters import Upstream
+from outgate.xds.egress import Site
+
+_log = logging.getLogger(__name__)
+
+SITE = Site("/dev/stdout", f"[::]:{xds_naming.TUNNEL_PORT}")
+
+CA_FILE = "/etc/ssl/certs/ca-certificates.crt"
+"""CA bundle in the egress Envoy's file system: that of Envoy's own image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What may be chosen: `inside` are the cluster's ranges where it does not say them itself."""
+
+    settings: Settings
+    inside: tuple[Network, ...] = ()
+    ca_file: str = CA_FILE
+    images: inject_options.Options = field(default_factory=inject_options.Options)
+    """What pods that the webhook injects get."""
+
+
+@dataclass(slots=True, eq=False)
+class Controller:
+    """One replica; make it inside a running event loop."""
+
+    client: Client
+    options: Options
+    mesh: Mesh
+    egress: Publisher
+    fleet: Fleet
+    namespaces: Namespaces
+    certificates: Certificates
+    server: Server
+    trust: Trust
+    webhook: Webhook
+    complete: asyncio.Event
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    _services: dict[Name, Mapping[str, Any] | None] = field(default_factory=dict)
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _cidrs: dict[Name, Mapping[str, Any]] = field(default_factory=dict)
+    _nodes: dict[Name, Mapping[str, Any]] = field(default_factory=dict)
+    _slices: dict[Name, Mapping[str, Any]] = field(default_factory=dict)
+
+    async def run(self) -> None:
+        """Serve until told to stop."""
+        settings = self.options.settings
+        start = self.mesh.start()
+        self.egress.publish((*start.changed, tunnels.ready()))
+        subject = Subject(
+            tunnels.EGRESS_CERTIFICATE,
+            tunnels.egress_id(settings),
+            naming.SYSTEM_NAMESPACE,
+            "egress",
+        )
+        self.certificates.add(self.egress, subject)
+        followers = self._followers()
+        await self.server.start()
+        try:
+            async with (
+                asyncio.TaskGroup() as group,
+                Health(self.complete).serving(),
+                self.webhook.serving(),
+            ):
+                tasks = [group.create_task(each.run()) for each in followers]
+                tasks += [
+                    group.create_task(self._program()),
+                    group.create_task(self.certificates.run()),
+                    group.create_task(self.namespaces.run(self.complete)),
+                    group.create_task(self.trust.run()),
+                    group.create_task(collecting.run(lambda: self.egress.revision)),
+                    group.create_task(self._completed(followers)),
+                ]
+                await self.stopping.wait()
+                for task in tasks:
+                    task.cancel()
+        finally:
+            await self.server.stop(2.0)
+
+    def _followers(self) -> list[Follower]:
+        places = Scope(naming.SYSTEM_NAMESPACE, {"kubernetes.io/service-name": naming.EGRESS})
+        # By name, so that no right to read others is needed.
+        maps = Scope(fields={"metadata.name": bootstrap.MESH_MAP})
+        webhook = Scope(fields={"metadata.name": naming.WEBHOOK})
+        client, namespaces = self.client, self.namespaces
+        followers = [
+            Follower(client, kinds.SERVICE, self._take_services),
+            Follower(client, kinds.ENDPOINT_SLICE, self._take_slices, places),
+            Follower(client, kinds.NAMESPACE, namespaces.namespaces),
+            Follower(client, kinds.CONFIG_MAP, namespaces.maps, maps),
+            Follower(client, kinds.MUTATING_WEBHOOK, self.trust.changed, webhook),
+        ]
+        if not self.options.inside:
+            followers += [
+                Follower(client, kinds.SERVICE_CIDR, lambda found: self._take(self._cidrs, found)),
+                Follower(client, kinds.NODE, lambda found: self._take(self._nodes, found)),
+            ]
+        return followers
+
+    async def _completed(self, followers: Iterable[Follower]) -> None:
+        """Begin to let proxies in once everything was read, and programmed."""
+        for each in followers:
+            await each.synced.wait()
+        self._locate()
+        self._program_now()
+        self.complete.set()
+        _log.info("ready: %d external services", len(self.mesh.programmed.destinations))
+
+    def _take_services(self, changes: Changes) -> None:
+        self._services.update(changes)
+        self._wake.set()
+
+    def _take_slices(self, changes: Changes) -> None:
+        _update(self._slices, changes)
+        self.fleet.move(_places(self._slices.values()))
+
+    def _take(self, kept: dict[Name, Mapping[str, Any]], changes: Changes) -> None:
+        # A node's status changes every few seconds; only what it gives to pods matters.
+        _update(kept, {name: item and {"spec": item.get("spec")} for name, item in changes.items()})
+        if self.complete.is_set():
+            self._locate()
+
+    def _locate(self) -> None:
+        """Tell sidecars, and pods to come, what is inside the cluster."""
+        found = set(self.options.inside) or (
+            ranges.services(self._cidrs.values()) | ranges.pods(self._nodes.values())
+        )
+        self.fleet.inside(tuple(sorted(found, key=str)))
+        self.namespaces.hold(bootstrap.RANGES_KEY, ranges.written(found))
+
+    async def _program(self) -> None:
+        """Program what changed; what comes while one change is programmed goes with the next."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            self._program_now()
+            await asyncio.sleep(0)
+
+    def _program_now(self) -> None:
+        changes, self._services = self._services, {}
+        delta = self.mesh.update(changes.items())
+        self.egress.publish(delta.changed, delta.removed)
+        for name in changes:
+            for problem in self.mesh.problems.get(name, ()):
+                _log.warning("%s", problem)
+
+
+def _update(kept: dict[Name, Mapping[str, Any]], changes: Changes) -> None:
+    for name, item in changes.items():
+        if item is None:
+            kept.pop(name, None)
+        else:
+            kept[name] = item
+
+
+def _places(slices: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return where ready egress Envoys take tunnels, from their EndpointSlices."""
+    found = set()
+    for each in slices:
+        family = "[{}]:{}" if each.get("addressType") == "IPv6" else "{}:{}"
+        for endpoint in each.get("endpoints") or ():
+            if (endpoint.get("conditions") or {}).get("ready") is not False:
+                found |= {
+                    family.format(address, xds_naming.TUNNEL_PORT)
+                    for address in endpoint.get("addresses") or ()
+                }
+    return tuple(sorted(found))
+
+
+async def make(client: Client, options: Options) -> Controller:
+    """Put a controller together; nothing runs yet."""
+    settings = options.settings
+    root = await authorities.obtain(client, settings)
+    certificates, egress, complete = Certificates(root, settings), Publisher(), asyncio.Event()
+    fleet = Fleet(client, settings, certificates, egress, complete)
+    server = Server(fleet.admit)
+    certificate = ServerCertificate(root, settings)
+    server.listen_tls(f"[::]:{naming.XDS_PORT}", certificate.current)
+    upstream = Upstream(settings, options.ca_file, settings.resolvers, marked=False)
+    return Controller(
+        client,
+        options,
+        Mesh(SITE, upstream),
+        egress,
+        fleet,
+        Namespaces(client, {bootstrap.CA_KEY: root.bundle.decode()}),
+        certificates,
+        server,
+        Trust(client, root.bundle),
+        Webhook(certificate, options.images),
+        complete,
+    )

@@ -1,0 +1,31 @@
+"""The kinds that are read from the API server, as plain mappings: a field that is new to us is not lost."""
+
+from typing import Any, Final
+
+from lightkube.generic_resource import create_global_resource, create_namespaced_resource
+
+Kind = Any
+"""A class of lightkube's: it names the group, version and plural, and its instances are dictionaries."""
+Item = dict[str, Any]
+
+_READ = ["get", "list", "watch", "global_list", "global_watch", "post", "put", "patch", "delete"]
+
+SERVICE: Final[Kind] = create_namespaced_resource("", "v1", "Service", "services", verbs=_READ)
+CONFIG_MAP: Final[Kind] = create_namespaced_resource(
+    "", "v1", "ConfigMap", "configmaps", verbs=_READ
+)
+ENDPOINT_SLICE: Final[Kind] = create_namespaced_resource(
+    "discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", verbs=_READ
+)
+NAMESPACE: Final[Kind] = create_global_resource("", "v1", "Namespace", "namespaces", verbs=_READ)
+NODE: Final[Kind] = create_global_resource("", "v1", "Node", "nodes", verbs=_READ)
+SERVICE_CIDR: Final[Kind] = create_global_resource(
+    "networking.k8s.io", "v1", "ServiceCIDR", "servicecidrs", verbs=_READ
+)
+MUTATING_WEBHOOK: Final[Kind] = create_global_resource(
+    "admissionregistration.k8s.io",
+    "v1",
+    "MutatingWebhookConfiguration",
+    "mutatingwebhookconfigurations",
+    verbs=_READ,
+)

@@ -1,0 +1,42 @@
+"""What is inside the cluster: calls there go straight to where they were going.
+
+Kubernetes says which ranges Services have, and mostly which each node gives to its pods. What a network plugin keeps to
+itself has to be set.
+"""
+
+import ipaddress
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from outgate.model.workloads import Network
+
+
+def services(cidrs: Iterable[Mapping[str, Any]]) -> set[Network]:
+    """Return the ranges that ServiceCIDR objects name."""
+    return {
+        ipaddress.ip_network(each)
+        for item in cidrs
+        for each in (item.get("spec") or {}).get("cidrs") or ()
+    }
+
+
+def pods(nodes: Iterable[Mapping[str, Any]]) -> set[Network]:
+    """Return the ranges from which nodes give addresses to pods."""
+    return {
+        ipaddress.ip_network(each)
+        for item in nodes
+        for each in (item.get("spec") or {}).get("podCIDRs") or ()
+    }
+
+
+def written(networks: Iterable[Network]) -> str:
+    """Write ranges as the injected init container reads them: a line each, joined where they touch."""
+    found = set(networks)
+    lines = [
+        str(each)
+        for version in (4, 6)
+        for each in ipaddress.collapse_addresses(  # type: ignore[type-var]
+            net for net in found if net.version == version
+        )
+    ]
+    return "".join(f"{each}\n" for each in lines)

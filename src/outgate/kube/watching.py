@@ -1,0 +1,86 @@
+"""Follows all objects of a kind: a list, then what changes, for as long as the process lives.
+
+What is kept here is the names alone, so that memory does not grow with what objects hold.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from outgate.kube import client as api
+from outgate.kube.client import Client, Scope
+from outgate.kube.kinds import Item, Kind
+from outgate.model.names import Name
+
+_log = logging.getLogger(__name__)
+
+Changes = Mapping[Name, Item | None]
+"""Objects by name, as they are now; None: gone."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
+
+
+def name_of(item: Item) -> Name:
+    """Return an object's name; one that is in no namespace has an empty one."""
+    return Name(item["metadata"].get("namespace", ""), item["metadata"]["name"])
+
+
+@dataclass(slots=True, eq=False)
+class Follower:
+    """Tells `changed` of all objects of a kind; the first time of all that there are, and then sets `synced`."""
+
+    client: Client
+    kind: Kind
+    changed: Callable[[Changes], None]
+    scope: Scope = field(default_factory=Scope)
+    synced: asyncio.Event = field(default_factory=asyncio.Event)
+    lists: int = 0
+    """How often everything was listed: that it does not grow shows that watches go on."""
+    _names: set[Name] = field(default_factory=set)
+    _version: str = ""
+    _pause: float = FIRST_PAUSE
+
+    async def run(self) -> None:
+        """Follow until cancelled; while the server is away, what was told stays as it is."""
+        while True:
+            try:
+                if not self._version:
+                    await self._list()
+                await self._watch()
+            except api.TROUBLE as error:
+                if api.code(error) == api.GONE:
+                    # Changes were missed: only a list can tell.
+                    self._version = ""
+                    continue
+                _log.warning("following %s: %s", self._what(), error or type(error).__name__)
+                await asyncio.sleep(self._pause * random.uniform(0.5, 1.5))  # noqa: S311 - not a secret
+                self._pause = min(self._pause * 2, LONGEST_PAUSE)
+
+    async def _list(self) -> None:
+        items, version = await api.listed(self.client, self.kind, self.scope)
+        self.lists += 1
+        found: dict[Name, Item | None] = {name_of(each): each for each in items}
+        gone = {name: None for name in self._names if name not in found}
+        self._names = set(found)
+        self.changed(found | gone)
+        self._version, self._pause = version, FIRST_PAUSE
+        self.synced.set()
+
+    async def _watch(self) -> None:
+        events = api.follow(self.client, self.kind, self.scope, self._version)
+        async for event, item in events:
+            self._version, self._pause = item["metadata"]["resourceVersion"], FIRST_PAUSE
+            if event == "BOOKMARK":
+                continue
+            name = name_of(item)
+            if event == "DELETED":
+                self._names.discard(name)
+                self.changed({name: None})
+            else:
+                self._names.add(name)
+                self.changed({name: item})
+
+    def _what(self) -> str:
+        return str(self.kind.__name__)

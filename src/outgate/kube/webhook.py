@@ -1,0 +1,124 @@
+"""Injects pods as they are made, by the same functions as `kube-inject`, so that the result is the same.
+
+The API server asks again after other webhooks had their turn; a pod that has capture already is left as it is.
+"""
+
+import base64
+import json
+import logging
+import ssl
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from outgate.inject import pod
+from outgate.inject.options import Options
+from outgate.kube import naming
+from outgate.kube.authorities import ServerCertificate
+from outgate.serve.server import Certificate
+
+_log = logging.getLogger(__name__)
+
+PATH = "/inject"
+_MOST_BYTES = 8 << 20
+"""Of a request: etcd takes objects of up to 1.5 MiB, and an update carries two."""
+
+
+def review(request: Mapping[str, Any], options: Options) -> dict[str, Any]:
+    """Answer an AdmissionReview's `request`: its pod with capture, as it is, or refused with a reason."""
+    template = request.get("object")
+    answer: dict[str, Any] = {"uid": request.get("uid", ""), "allowed": True}
+    if not isinstance(template, dict) or request.get("subResource"):
+        return answer
+    if reason := pod.reason_to_skip(template):
+        if reason != pod.CAPTURED:
+            answer["warnings"] = [f"outgate: left alone: {reason}"]
+        return answer
+    if found := pod.problem(template):
+        message = f"outgate cannot capture this pod: {found[0]}: {found[1]}"
+        return answer | {"allowed": False, "status": {"code": 422, "message": message}}
+    patch = json.dumps(_patch(template, pod.inject(template, options))).encode()
+    said = [f"outgate: {path}: {message}" for path, message in pod.warnings(template, options)]
+    return answer | {
+        "patchType": "JSONPatch",
+        "patch": base64.b64encode(patch).decode(),
+        **({"warnings": said} if said else {}),
+    }
+
+
+def _patch(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the JSON patch of the few fields that injection touches."""
+    changes = []
+    for parent, key in (
+        ("metadata", "annotations"),
+        ("spec", "initContainers"),
+        ("spec", "containers"),
+        ("spec", "volumes"),
+    ):
+        old, new = (each.get(parent, {}).get(key) for each in (before, after))
+        if new != old:
+            operation = "add" if old is None else "replace"
+            changes.append({"op": operation, "path": f"/{parent}/{key}", "value": new})
+    return changes
+
+
+@dataclass(slots=True, eq=False)
+class Webhook:
+    """The server that the API server asks; `options` are what the injected containers get."""
+
+    certificate: ServerCertificate
+    options: Options
+    port: int = naming.WEBHOOK_PORT
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        """Answer on every address for the time of a `with` block."""
+        application = web.Application(client_max_size=_MOST_BYTES)
+        application.router.add_post(PATH, self._answer)
+        runner = web.AppRunner(application, access_log=None)
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, None, self.port, ssl_context=self._context())
+            await site.start()
+            yield
+        finally:
+            await runner.cleanup()
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        try:
+            asked = (given := await request.json())["request"]
+            version = given["apiVersion"]
+            answer = review(asked, self.options)
+        except (ValueError, KeyError, TypeError) as error:
+            raise web.HTTPBadRequest(text=f"not an AdmissionReview: {error}\n") from error
+        kind = {"apiVersion": version, "kind": "AdmissionReview", "response": answer}
+        return web.json_response(kind)
+
+    def _context(self) -> ssl.SSLContext:
+        """Return a context that shows, at each handshake, the certificate that is current then."""
+        shown = [self.certificate.current()]
+        contexts = [_context(shown[0])]
+
+        def choose(connection: ssl.SSLObject, *_: object) -> None:
+            if (current := self.certificate.current()) != shown[0]:
+                shown[0], contexts[0] = current, _context(current)
+            connection.context = contexts[0]
+
+        first = _context(shown[0])
+        first.sni_callback = choose
+        return first
+
+
+def _context(certificate: Certificate) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # Python reads a key from a file only; this one is in memory, where the root file system is read-only.
+    with tempfile.NamedTemporaryFile(dir="/dev/shm") as file:
+        file.write(certificate.key + certificate.chain)
+        file.flush()
+        context.load_cert_chain(file.name)
+    return context

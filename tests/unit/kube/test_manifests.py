@@ -1,0 +1,111 @@
+"""What is installed: its rights are the least, and every pod satisfies the restricted Pod Security Standard."""
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from outgate.cli.main import cli
+from outgate.errors import UsageError
+from outgate.serve import authority
+
+
+def install(*words: str) -> list[dict[str, Any]]:
+    result = CliRunner().invoke(cli, ["install", *words], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return list(yaml.safe_load_all(result.stdout))
+
+
+def one(found: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
+    (each,) = (x for x in found if x["kind"] == kind and x["metadata"]["name"] == name)
+    return each
+
+
+def pods(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [each["spec"]["template"]["spec"] for each in found if each["kind"] == "Deployment"]
+
+
+def test_pods_are_restricted() -> None:
+    found = install()
+    assert len(pods(found)) == 2
+    for pod in pods(found):
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys()
+        for container in pod["containers"]:
+            context = container["securityContext"]
+            assert context["capabilities"] == {"drop": ["ALL"]}
+            assert context["allowPrivilegeEscalation"] is False
+            assert context["readOnlyRootFilesystem"] is True
+            assert context["runAsUser"] > 0
+        kinds = {key for each in pod.get("volumes", ()) for key in each if key != "name"}
+        assert kinds <= {"configMap", "projected", "emptyDir"}
+    labels = found[0]["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+
+
+def test_rights_are_the_least() -> None:
+    found = install()
+    roles = [each for each in found if each["kind"] in ("Role", "ClusterRole")]
+    rules = [rule for each in roles for rule in each["rules"]]
+    assert len(roles) == 2
+    for rule in rules:
+        assert "*" not in (*rule["verbs"], *rule["resources"], *rule["apiGroups"])
+        if "configmaps" in rule["resources"]:
+            assert rule["resourceNames"] == ["outgate"]
+        if "secrets" in rule["resources"] and rule["verbs"] != ["create"]:
+            assert rule["resourceNames"] == ["outgate-ca"]
+    cluster = one(found, "ClusterRole", "outgate-controller")
+    assert not any("secrets" in rule["resources"] for rule in cluster["rules"])
+    egress = one(found, "Deployment", "outgate-egress")["spec"]["template"]["spec"]
+    assert egress["automountServiceAccountToken"] is False
+
+
+def test_flags_reach_what_they_are_for(tmp_path: Path) -> None:
+    bundle = tmp_path / "ca.pem"
+    now = datetime.datetime.now(datetime.UTC)
+    bundle.write_bytes(authority.create(now, "test").bundle)
+    found = install(
+        "--hub=registry.test/mesh",
+        "--tag=v9",
+        "--imagePullPolicy=Never",
+        "--replicas=3",
+        "--egress-replicas=4",
+        "--cluster-ranges=10.0.0.1/24,fd00::/112",
+        f"--ca-file={bundle}",
+        "--set=OUTGATE_EAGER_SERVICES=5",
+    )
+    controller = one(found, "Deployment", "outgate-controller")["spec"]
+    egress = one(found, "Deployment", "outgate-egress")["spec"]
+    assert (controller["replicas"], egress["replicas"]) == (3, 4)
+    (container,) = controller["template"]["spec"]["containers"]
+    assert container["image"] == "registry.test/mesh/outgate:v9"
+    assert container["imagePullPolicy"] == "Never"
+    assert "--cluster-ranges=10.0.0.0/24,fd00::/112" in container["args"]
+    assert {"name": "OUTGATE_EAGER_SERVICES", "value": "5"} in container["env"]
+    where = container["args"][-1].removeprefix("--ca-file=")
+    (envoy,) = egress["template"]["spec"]["containers"]
+    assert envoy["image"] == "registry.test/mesh/envoy:v1.40.0"
+    mounted = {each["mountPath"]: each["name"] for each in envoy["volumeMounts"]}
+    data = one(found, "ConfigMap", mounted[str(Path(where).parent)])["data"]
+    assert data[Path(where).name] == bundle.read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--cluster-ranges=10.0.0.0/33"], "--cluster-ranges: '10.0.0.0/33'"),
+        (["--ca-file=/does/not/exist"], "--ca-file: /does/not/exist is no CA bundle"),
+        (["--set=OUTGATE_NOTHING=1"], "OUTGATE_NOTHING: unknown setting"),
+        (["--set=OUTGATE_CONNECT_TIMEOUT=x"], "OUTGATE_CONNECT_TIMEOUT='x'"),
+        (["--set=OTHER=1"], "--set OTHER"),
+        (["--hub=http://x"], "--hub"),
+    ],
+)
+def test_bad_flags_print_no_manifest(words: list[str], message: str) -> None:
+    result = CliRunner().invoke(cli, ["install", *words])
+    assert isinstance(result.exception, UsageError)
+    assert message in str(result.exception)
+    assert result.stdout == ""

@@ -1,0 +1,37 @@
+import ipaddress
+
+from outgate.kube import ranges
+from outgate.kube.controller import _places
+
+
+def slice_(kind: str, *endpoints: tuple[str, bool | None]) -> dict[str, object]:
+    return {
+        "addressType": kind,
+        "endpoints": [
+            {"addresses": [address], "conditions": {"ready": ready}} for address, ready in endpoints
+        ],
+    }
+
+
+def test_tunnels_lead_to_egresses_that_are_ready() -> None:
+    found = _places(
+        [
+            slice_("IPv4", ("10.0.0.2", True), ("10.0.0.1", None), ("10.0.0.3", False)),
+            slice_("IPv6", ("fd00::1", True)),
+            {"addressType": "IPv4", "endpoints": None},
+        ]
+    )
+    assert found == ("10.0.0.1:15008", "10.0.0.2:15008", "[fd00::1]:15008")
+
+
+def test_ranges_are_those_that_the_cluster_names() -> None:
+    services = ranges.services([{"spec": {"cidrs": ["10.96.0.0/16", "fd00:96::/112"]}}])
+    pods = ranges.pods(
+        [{"spec": {"podCIDRs": ["10.244.0.0/24"]}}, {"spec": {"podCIDRs": ["10.244.1.0/24"]}}, {}]
+    )
+    assert ranges.written(services | pods) == "10.96.0.0/16\n10.244.0.0/23\nfd00:96::/112\n"
+
+
+def test_no_ranges_are_no_text() -> None:
+    assert ranges.written(()) == ""
+    assert ranges.written([ipaddress.ip_network("::/0")]) == "::/0\n"
