@@ -143,6 +143,8 @@ def _deployment(name: str, replicas: int, pod: Manifest) -> Manifest:
         "metadata": {"labels": {**_PART, **labels}},
         "spec": {
             "serviceAccountName": name,
+            # Else a Service called outgate becomes environment variables, which read as settings.
+            "enableServiceLinks": False,
             "securityContext": {
                 "runAsNonRoot": True,
                 "seccompProfile": {"type": "RuntimeDefault"},
