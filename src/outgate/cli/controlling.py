@@ -11,6 +11,7 @@ import click
 from outgate import environment
 from outgate.cli.common import warn
 from outgate.cli.images import image_options, images
+from outgate.errors import OutgateError
 from outgate.inject.options import Options
 from outgate.model.ranges import parse_ranges
 from outgate.model.workloads import Network
@@ -51,6 +52,9 @@ async def _run(inside: tuple[Network, ...], ca_file: str | None, chosen: Options
         loop.add_signal_handler(number, made.stopping.set)
     try:
         await made.run()
+    except* OutgateError as errors:
+        # The first that went wrong took all else with it.
+        raise errors.exceptions[0] from errors
     finally:
         await client.close()
     warn("stopped")

@@ -13,6 +13,15 @@ MESH_MAP = "outgate"
 CA_KEY, RANGES_KEY = "ca.pem", "cluster-ranges"
 """Keys in it: what the controller's certificate chains to, and what is inside the cluster, a range a line."""
 
+FLAGS = (
+    "--disable-hot-restart",
+    "--drain-strategy",
+    "immediate",
+    "--file-flush-interval-msec",
+    "200",
+)
+"""For each Envoy: a log that is seen at once, and listeners that drain at once when they are replaced."""
+
 _PREFIX = "type.googleapis.com/envoy."
 
 

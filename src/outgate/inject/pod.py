@@ -196,7 +196,7 @@ def _arguments(options: Options) -> list[str]:
         *("--service-cluster", "$(SERVICE_ACCOUNT).$(POD_NAMESPACE)"),
         *("--log-level", options.log_level),
         *("--concurrency", "1"),
-        "--disable-hot-restart",
+        *bootstrap.FLAGS,
     ]
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from outgate.errors import UsageError
 from outgate.inject import bootstrap
 from outgate.inject import options as inject_options
 from outgate.kube import authorities, kinds, naming, ranges
@@ -133,6 +134,8 @@ class Controller:
         """Begin to let proxies in once everything was read, and programmed."""
         for each in followers:
             await each.synced.wait()
+        if not self.options.inside:
+            _require_ranges(self._cidrs.values(), self._nodes.values())
         self._locate()
         self._program_now()
         self.complete.set()
@@ -177,6 +180,17 @@ class Controller:
                 _log.warning("%s", problem)
 
 
+def _require_ranges(cidrs: Iterable[Mapping[str, Any]], nodes: Iterable[Mapping[str, Any]]) -> None:
+    """Refuse to guess what is inside the cluster: calls there would be denied, or calls outside not be captured."""
+    for found, what in (
+        (ranges.services(cidrs), "no ServiceCIDR says which ranges Services have"),
+        (ranges.pods(nodes), "no Node says which addresses it gives to pods (podCIDRs)"),
+    ):
+        if not found:
+            hint = "outgate install --cluster-ranges=RANGES, with those of Services and of pods"
+            raise UsageError(what, hint=hint)
+
+
 def _update(kept: dict[Name, Mapping[str, Any]], changes: Changes) -> None:
     for name, item in changes.items():
         if item is None:
@@ -186,17 +200,19 @@ def _update(kept: dict[Name, Mapping[str, Any]], changes: Changes) -> None:
 
 
 def _places(slices: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
-    """Return where ready egress Envoys take tunnels, from their EndpointSlices."""
-    found = set()
+    """Return where egress Envoys take tunnels, from their EndpointSlices: those that are ready, or else all.
+
+    All being called unready at once is more often the judgement of a node in trouble than the truth.
+    """
+    ready, others = set[str](), set[str]()
     for each in slices:
         family = "[{}]:{}" if each.get("addressType") == "IPv6" else "{}:{}"
         for endpoint in each.get("endpoints") or ():
-            if (endpoint.get("conditions") or {}).get("ready") is not False:
-                found |= {
-                    family.format(address, xds_naming.TUNNEL_PORT)
-                    for address in endpoint.get("addresses") or ()
-                }
-    return tuple(sorted(found))
+            is_ready = (endpoint.get("conditions") or {}).get("ready") is not False
+            for address in endpoint.get("addresses") or ():
+                place = family.format(address, xds_naming.TUNNEL_PORT)
+                (ready if is_ready else others).add(place)
+    return tuple(sorted(ready or others))
 
 
 async def make(client: Client, options: Options) -> Controller:

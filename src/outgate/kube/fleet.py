@@ -41,8 +41,8 @@ class Fleet:
     """What is inside the cluster."""
 
     def move(self, places: tuple[str, ...]) -> None:
-        """Tell every sidecar where the egress Envoys are now."""
-        if places == self.places:
+        """Tell every sidecar where the egress Envoys are now; where there are none it keeps what it has."""
+        if not places or places == self.places:
             return
         self.places = places
         _log.info("egress at %s", ", ".join(places) or "no place at all")

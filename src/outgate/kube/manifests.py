@@ -215,7 +215,7 @@ def _egress(install: Install) -> Manifest:
             *("--service-node", "egress~$(POD_NAME).$(POD_NAMESPACE)"),
             *("--service-cluster", naming.EGRESS),
             *("--log-level", "warning"),
-            "--disable-hot-restart",
+            *bootstrap.FLAGS,
         ],
         "env": bootstrap.environment(),
         "ports": [{"name": "tunnel", "containerPort": xds_naming.TUNNEL_PORT}],

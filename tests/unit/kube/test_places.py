@@ -24,6 +24,11 @@ def test_tunnels_lead_to_egresses_that_are_ready() -> None:
     assert found == ("10.0.0.1:15008", "10.0.0.2:15008", "[fd00::1]:15008")
 
 
+def test_where_none_is_ready_all_are_tried() -> None:
+    found = _places([slice_("IPv4", ("10.0.0.2", False), ("10.0.0.1", False))])
+    assert found == ("10.0.0.1:15008", "10.0.0.2:15008")
+
+
 def test_ranges_are_those_that_the_cluster_names() -> None:
     services = ranges.services([{"spec": {"cidrs": ["10.96.0.0/16", "fd00:96::/112"]}}])
     pods = ranges.pods(
