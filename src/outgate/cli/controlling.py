@@ -40,12 +40,12 @@ def controller_command(
 
 async def _run(inside: tuple[Network, ...], ca_file: str | None, chosen: Options) -> None:
     from outgate.kube import controller  # noqa: PLC0415 - most commands need no Kubernetes client
-    from outgate.kube.client import Client  # noqa: PLC0415
+    from outgate.kube.client import connect  # noqa: PLC0415
 
     options = controller.Options(
         environment.settings(), inside, ca_file or controller.CA_FILE, chosen
     )
-    client = Client()
+    client = connect()
     made = await controller.make(client, options)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -11,12 +11,13 @@ from typing import Any
 
 import httpx2
 from lightkube import AsyncClient
-from lightkube.core.exceptions import ApiError
+from lightkube.core.exceptions import ApiError, ConfigError
 from lightkube.core.resource import NamespacedResource
 
+from outgate.errors import UsageError
 from outgate.kube.kinds import Item, Kind
 
-__all__ = ["ALL", "TROUBLE", "ApiError", "Client", "Scope", "code", "follow", "listed"]
+__all__ = ["ALL", "TROUBLE", "ApiError", "Client", "Scope", "code", "connect", "follow", "listed"]
 
 Client = AsyncClient
 ALL = "*"
@@ -27,6 +28,15 @@ GONE, NOT_FOUND, CONFLICT = 410, 404, 409
 WATCH_SECONDS = 240
 """The server ends a watch after it, and the next one goes on; load balancers cut silent connections later."""
 _CHUNK = 500
+
+
+def connect() -> Client:
+    """Return a client for the cluster that this runs in, or that the user's kubeconfig names; UsageError for none."""
+    try:
+        return Client()
+    except (ConfigError, OSError) as error:
+        hint = "run it in a cluster (outgate install), or set KUBECONFIG"
+        raise UsageError(f"no cluster to connect to: {error}", hint=hint) from error
 
 
 def code(error: BaseException) -> int:
