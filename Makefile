@@ -4,17 +4,32 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test unit lint bench docs lock clean debian bench-tools
+.PHONY: demo test unit lint bench docs lock clean debian images-debian bench-tools
+.PHONY: test-cluster cluster-up cluster-down cluster-build cluster-debian
 
 demo: debian $(STAMP)
 	$(BIN)/outgate demo
 
-test: lint
+test: lint images-debian
 	$(BIN)/pytest -q --timeout 120
 
+# A real Kubernetes of one node, from its sources; or the one that OUTGATE_TEST_KUBECONFIG names.
+test-cluster: $(if $(OUTGATE_TEST_KUBECONFIG),$(STAMP),cluster-build)
+	$(BIN)/pytest -q tests/cluster --timeout 300
+
+# eval "$(make -s cluster-up)" sets KUBECONFIG.
+cluster-up: cluster-build
+	@$(BIN)/python -m tests.cluster up
+
+cluster-down: $(STAMP)
+	@$(BIN)/python -m tests.cluster down
+
+cluster-build: cluster-debian images-debian $(STAMP)
+	@$(BIN)/python -m tests.cluster build
+
 lint: debian $(STAMP)
-	$(BIN)/ruff check src tests bench
-	$(BIN)/ruff format --check src tests bench
+	$(BIN)/ruff check src tests bench images
+	$(BIN)/ruff format --check src tests bench images
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
@@ -27,6 +42,14 @@ docs: $(STAMP)
 # Package names after the colon, what shows that they are there before it.
 debian:
 	@./scripts/debian nft:nftables iptables:iptables ip:iproute2 curl:curl /etc/ssl/certs/ca-certificates.crt:ca-certificates
+
+# What the images are made of.
+images-debian: debian
+	@./scripts/debian /usr/bin/python3.11:python3.11 /etc/protocols:netbase
+
+cluster-debian:
+	@./scripts/debian etcd:etcd-server containerd:containerd runc:runc /usr/lib/cni/bridge:containernetworking-plugins \
+	  conntrack:conntrack busybox:busybox-static nft:nftables ip:iproute2 curl:curl /etc/ssl/certs/ca-certificates.crt:ca-certificates
 
 bench-tools:
 	@./scripts/debian wrk:wrk /usr/sbin/nginx:nginx-light

@@ -152,7 +152,6 @@ def _deployment(name: str, replicas: int, pod: Manifest) -> Manifest:
             "affinity": {
                 "podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [apart]}
             },
-            "priorityClassName": "system-cluster-critical",
             **pod,
         },
     }
@@ -190,13 +189,7 @@ def _controller(install: Install) -> Manifest:
         "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
         "securityContext": bootstrap.security(_USER),
     }
-    memory = {"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": "16Mi"}}
-    container["volumeMounts"] = [{"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108 - the pod's own
-    return {
-        "automountServiceAccountToken": True,
-        "containers": [container],
-        "volumes": [memory],
-    }
+    return {"automountServiceAccountToken": True, "containers": [container]}
 
 
 def _egress(install: Install) -> Manifest:

@@ -1,0 +1,3 @@
+module outgate.test/cluster/pause
+
+go 1.21

@@ -1,0 +1,16 @@
+"""Every command that docs/kubernetes.md shows works, in the order in which it stands there."""
+
+import re
+
+from tests.cluster.mesh.conftest import PROJECT, Mesh
+
+
+def test_commands(mesh: Mesh) -> None:
+    text = (PROJECT / "docs/kubernetes.md").read_text()
+    blocks = re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    assert len(blocks) > 4
+    said = mesh.shell("\n".join(blocks), seconds=280)
+    assert '"Host": "httpbin.org"' in said
+    assert "outgate: denied: pod sleep-" in said
+    assert '"decision":"allowed"' in said
+    assert '"decision":"denied"' in said
