@@ -114,6 +114,10 @@ def mesh(
     _tool(tools / "kubectl", cluster.command)
     _images(cluster, folder)
     made = Mesh(cluster, tools)
+    phase = ("get", "namespace", SYSTEM, "--ignore-not-found", "-o=jsonpath={.status.phase}")
+    if cluster.kubectl(*phase) == "Terminating":
+        # An earlier session's, in a cluster that is kept.
+        cluster.kubectl("wait", "--for=delete", f"namespace/{SYSTEM}", "--timeout=55s")
     made.shell("outgate install | kubectl apply -f -")
     try:
         try:

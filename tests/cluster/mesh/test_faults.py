@@ -27,12 +27,16 @@ spec:
     args:
     - |
       while :; do
-        if curl -sf -m 2 -o /dev/null http://externalbin/headers; then echo ok; else echo failed; fi
+        if why=$(curl -sSf -m 2 -o /dev/null http://externalbin/headers 2>&1)
+        then echo ok; else echo "failed: $(date +%T) $why"; fi
         curl -sf -m 1 -o /dev/null http://CANARY:9999/ && echo escaped
         curl -sf -m 1 -o /dev/null --connect-timeout 1 tftp://CANARY:9999/x && echo escaped
         sleep 0.1
       done
 """
+
+
+_IN_A_ROW = 5
 
 
 class Loop:
@@ -42,17 +46,19 @@ class Loop:
         self.addresses = set(mesh.cluster.kubectl(*path).split())
 
     def said(self) -> list[str]:
-        return self.mesh.cluster.kubectl("logs", "-n", self.namespace, "app", "-c", "app").split()
+        return self.mesh.cluster.kubectl(
+            "logs", "-n", self.namespace, "app", "-c", "app"
+        ).splitlines()
 
-    def succeeds(self, times: int = 3, seconds: float = 30) -> float:
-        """Wait until calls succeed again, and return how long that took."""
+    def succeeds(self, since: int = 0, seconds: float = 60) -> float:
+        """Wait until the last calls of those after the line `since` succeed, and return how long that took."""
         began = time.monotonic()
         while time.monotonic() < began + seconds:
             with contextlib.suppress(ClusterError):
-                if (said := self.said())[-times:] == ["ok"] * times and len(said) > times:
+                if self.said()[since:][-_IN_A_ROW:] == ["ok"] * _IN_A_ROW:
                     return time.monotonic() - began
             time.sleep(0.3)
-        raise AssertionError(f"no success: {self.said()[-20:]}")
+        raise AssertionError(f"no success: {self.said()[since:][-20:]}")
 
     def escaped(self) -> list[dict[str, object]]:
         """Return what reached the outside from this pod itself."""
@@ -95,12 +101,11 @@ def delete(mesh: Mesh, name: str) -> None:
 
 
 def failures(loop: Loop, during: Callable[[], object]) -> list[str]:
-    """Return which calls failed while something was done, with what the loop said around them."""
+    """Return which calls failed while something was done, and why."""
     before = len(loop.said())
     during()
-    loop.succeeds()
-    said = loop.said()[before:]
-    return said if "failed" in said else []
+    loop.succeeds(before)
+    return [each for each in loop.said()[before:] if each.startswith("failed")]
 
 
 def test_while_the_controller_is_gone_calls_go_on(loop: Loop) -> None:
@@ -114,7 +119,7 @@ def test_while_the_api_server_is_gone_calls_go_on_and_changes_follow(loop: Loop)
     loop.mesh.cluster.stop("kube-apiserver")
     time.sleep(4)
     loop.mesh.cluster.start("kube-apiserver")
-    assert loop.said()[-5:].count("failed") == 0
+    assert not [each for each in loop.said()[-5:] if each.startswith("failed")]
     service = SERVICES.split("---")[0].replace("externalbin", "later")
     loop.mesh.cluster.apply(service, namespace=loop.namespace)
     call = "curl -s -m 2 http://later/headers"
@@ -131,14 +136,16 @@ def test_while_the_api_server_is_gone_calls_go_on_and_changes_follow(loop: Loop)
 
 
 def test_an_egress_that_is_killed_comes_back(loop: Loop) -> None:
+    before = len(loop.said())
     delete(loop.mesh, "outgate-egress")
-    assert loop.succeeds(seconds=60) < 30
+    assert loop.succeeds(before) < 30
 
 
 def test_a_sidecar_that_is_killed_comes_back(loop: Loop) -> None:
-    script = "pkill -9 -f '^envoy.*sidecar~app' || true"
-    loop.mesh.cluster.node.run("sh", "-c", script)
-    assert loop.succeeds(seconds=60) < 30
+    before = len(loop.said())
+    loop.mesh.cluster.node.run("pkill", "-9", "-f", "^envoy.*sidecar~app")
+    assert loop.succeeds(before) < 30
+    assert [each for each in loop.said()[before:] if each.startswith("failed")], "it was not killed"
 
 
 def test_containerd_restarts(loop: Loop) -> None:
@@ -146,8 +153,7 @@ def test_containerd_restarts(loop: Loop) -> None:
         loop.mesh.cluster.stop("containerd")
         loop.mesh.cluster.start("containerd")
 
-    # It takes all of a small node's processors for a moment.
-    assert failures(loop, restart).count("failed") <= 1
+    assert failures(loop, restart) == []
 
 
 def test_a_service_that_is_deleted_ends_at_once(loop: Loop) -> None:
@@ -159,5 +165,6 @@ def test_a_service_that_is_deleted_ends_at_once(loop: Loop) -> None:
     thread.join()
     time.sleep(2)
     assert "ok" not in loop.said()[-2:]
+    before = len(loop.said())
     loop.mesh.cluster.apply(SERVICES, namespace=loop.namespace)
-    loop.succeeds()
+    loop.succeeds(before)
