@@ -1,5 +1,6 @@
 """What a pod's own annotations say about its capture: they win over flags. Istio's names are understood too."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -8,6 +9,7 @@ from outgate.errors import UsageError
 from outgate.inject.options import Options
 from outgate.model.ranges import parse_ranges
 
+_NUMBER = re.compile(r"[0-9]{1,5}")
 OURS, ISTIO = "outgate.dev/", "traffic.sidecar.istio.io/"
 
 
@@ -15,7 +17,7 @@ def parse_ports(text: str, flag: str) -> tuple[int, ...]:
     """Read comma-separated port numbers; UsageError names the flag."""
     found: list[int] = []
     for part in filter(None, (each.strip() for each in text.split(","))):
-        if not part.isascii() or not part.isdecimal() or not 0 < int(part[:6]) < 1 << 16:
+        if not _NUMBER.fullmatch(part) or not 0 < int(part) < 1 << 16:
             raise UsageError(f"{flag}: {part!r} is not a port", hint="numbers such as 5432,6379")
         found.append(int(part))
     return tuple(dict.fromkeys(found))

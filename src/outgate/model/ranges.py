@@ -12,7 +12,8 @@ def parse_ranges(text: str, flag: str) -> tuple[Network, ...]:
     Host bits may be set (`10.0.0.1/24` is 10.0.0.0/24); a plain address is a range of one. UsageError names the flag,
     also where a `*` stands beside what is wrong.
     """
-    found: list[Network] = []
+    # Not a list: somebody else may write this text, as long as they please.
+    found: dict[Network, None] = {}
     parts = [part for each in text.split(",") if (part := each.strip())]
     for part in parts:
         if part == "*":
@@ -22,8 +23,7 @@ def parse_ranges(text: str, flag: str) -> tuple[Network, ...]:
         except ValueError as error:
             hint = "write CIDRs such as 10.0.0.0/24,2001:db8::/32"
             raise UsageError(f"{flag}: {part!r} is not an IP range: {error}", hint=hint) from error
-        if network not in found:
-            found.append(network)
+        found[network] = None
     return () if "*" in parts else tuple(found)
 
 

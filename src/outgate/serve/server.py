@@ -22,7 +22,8 @@ _log = logging.getLogger(__name__)
 OPTIONS = (
     # A first answer with thousands of clusters is larger than gRPC's 4 MiB.
     ("grpc.max_send_message_length", -1),
-    ("grpc.max_receive_message_length", 16 << 20),
+    # Names and versions of thousands of clusters fit; more would be memory that a stranger can have.
+    ("grpc.max_receive_message_length", 4 << 20),
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
@@ -122,7 +123,7 @@ class _Conversation:
         request = _read(message)
         if request.error:
             names = (self.follower.node, message.type_url, request.error)
-            _log.error("proxy %s refused %s: %s", *names)
+            _log.error("proxy %s refused %s: %.1000s", *names)
         self.follower.stream.receive(message.type_url, request, self.publisher.snapshot)
         self.follower.wake.set()
 

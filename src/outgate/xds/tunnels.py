@@ -137,6 +137,8 @@ def front(where: str, settings: Settings) -> tuple[Resource, ...]:
             {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}
         ],
         "transport_socket": {"name": "envoy.transport_sockets.tls", "typed_config": context},
+        # Else connections that never begin TLS use up those that there may be.
+        "transport_socket_connect_timeout": "5s",
     }
     form = {
         "name": naming.TUNNEL,

@@ -46,6 +46,7 @@ def test_an_annotation_wins_over_a_flag() -> None:
         ("outgate.dev/include-ip-ranges", "10.0.0.1/33", "is not an IP range"),
         ("outgate.dev/exclude-ports", "70000", "'70000' is not a port"),
         ("outgate.dev/exclude-ports", "0", "'0' is not a port"),
+        ("outgate.dev/exclude-ports", "000001234567", "is not a port"),
         ("outgate.dev/exclude-ports", "٣", "is not a port"),
         ("traffic.sidecar.istio.io/includeOutboundPorts", 443, "must be text"),
     ],
