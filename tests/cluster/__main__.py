@@ -55,7 +55,10 @@ def _up(place: Place) -> None:
 def _down(place: Place) -> None:
     life.require()
     began = time.monotonic()
-    life.stop(place)
+    with claims.use(place) as alone:
+        if not alone:
+            raise ClusterError("tests use it now")
+        life.stop(place)
     life.sweep()
     _say(f"down in {time.monotonic() - began:.1f} s")
 

@@ -3,6 +3,7 @@
 So a place whose lock is free has no cluster, and all that is found there was left by one that was killed.
 """
 
+import contextlib
 import fcntl
 import os
 import socket
@@ -17,8 +18,8 @@ def take(place: Place) -> int | None:
     """Take a place and return the lock's file descriptor, to be given away or to `leave`; None if it is taken."""
     path = _path(place)
     while True:
-        _make_root()
         try:
+            _make_root()
             lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except FileNotFoundError:
             continue  # Somebody left, and removed the folder.
@@ -53,6 +54,23 @@ def is_taken(place: Place) -> bool:
     if lock is not None:
         os.close(lock)
     return lock is None
+
+
+@contextlib.contextmanager
+def use(place: Place) -> Iterator[bool]:
+    """Use the cluster of a place for the time of a `with` block, alone; False if somebody else does."""
+    try:
+        file = (place.folder / "use").open("w")
+    except FileNotFoundError:
+        yield True  # There is none.
+        return
+    with file as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
 
 
 def abandoned() -> Iterator[tuple[Place, int]]:

@@ -5,7 +5,6 @@ stopped at the end. If this process is killed, so is the cluster.
 """
 
 import contextlib
-import fcntl
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -80,18 +79,13 @@ def _cluster(config: pytest.Config) -> Iterator[Cluster]:
 @contextlib.contextmanager
 def _kept() -> Iterator[Node | None]:
     """Give the node of the cluster that somebody keeps, for one session at a time."""
-    place = Place(0)
-    node = Node(place) if claims.is_taken(place) else None
-    # It may be just starting.
-    if node is None or not node.ask("status")["kept"]:
-        yield None
-        return
-    with (place.folder / "session").open("w") as session:
-        try:
-            fcntl.flock(session, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            node = None
-        yield node
+    place, node = Place(0), None
+    # It may not be there, or just be starting.
+    with contextlib.suppress(ClusterError):
+        found = Node(place)
+        node = found if found.ask("status")["kept"] else None
+    with claims.use(place) as alone:
+        yield node if alone else None
 
 
 def _say(config: pytest.Config) -> Say:
