@@ -7,7 +7,8 @@ proxy.
 from dataclasses import dataclass
 from typing import Any
 
-PREFIX = "type.googleapis.com/envoy."
+from outgate.xds import bootstraps
+
 XDS_CLUSTER = "xds"
 _HTTP = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
@@ -25,56 +26,16 @@ class Bootstrap:
 
 def render(options: Bootstrap) -> dict[str, Any]:
     """Return the bootstrap in JSON form."""
+    service = {
+        "cluster_name": XDS_CLUSTER,
+        # Soon again with a daemon that was restarted; the default waits up to 30 s.
+        "retry_policy": {"retry_back_off": {"base_interval": "0.1s", "max_interval": "1s"}},
+    }
     return {
         "node": {"id": options.node_id, "cluster": options.cluster},
         "admin": {"address": {"pipe": {"path": options.admin_path, "mode": 0o600}}},
-        "bootstrap_extensions": [
-            {
-                "name": "envoy.bootstrap.internal_listener",
-                "typed_config": {
-                    "@type": PREFIX + "extensions.bootstrap.internal_listener.v3.InternalListener"
-                },
-            }
-        ],
-        "dynamic_resources": {
-            "ads_config": {
-                "api_type": "DELTA_GRPC",
-                "transport_api_version": "V3",
-                "set_node_on_first_message_only": True,
-                "grpc_services": [
-                    {
-                        "envoy_grpc": {
-                            "cluster_name": XDS_CLUSTER,
-                            # Soon again with a daemon that was restarted; the default waits up to 30 s.
-                            "retry_policy": {
-                                "retry_back_off": {"base_interval": "0.1s", "max_interval": "1s"}
-                            },
-                        }
-                    }
-                ],
-            },
-            "lds_config": {"ads": {}, "resource_api_version": "V3"},
-            "cds_config": {"ads": {}, "resource_api_version": "V3"},
-        },
+        **bootstraps.common({"envoy_grpc": service}, options.max_connections),
         "static_resources": {"clusters": [_xds(options.xds_path)]},
-        # What a large change took is given back.
-        "memory_allocator_manager": {
-            "bytes_to_release": str(16 << 20),
-            "memory_release_interval": "1s",
-        },
-        "overload_manager": {
-            "refresh_interval": "1s",
-            "resource_monitors": [
-                {
-                    "name": "envoy.resource_monitors.global_downstream_max_connections",
-                    "typed_config": {
-                        "@type": PREFIX
-                        + "extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
-                        "max_active_downstream_connections": str(options.max_connections),
-                    },
-                }
-            ],
-        },
     }
 
 

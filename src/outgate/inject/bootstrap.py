@@ -5,6 +5,8 @@ It proves who it is with its pod's token, which the kubelet renews: Google's gRP
 
 from typing import Any
 
+from outgate.xds import bootstraps
+
 TOKEN_AUDIENCE, TOKEN_SECONDS = "outgate", 3600
 MESH, TOKEN, RUN = "/etc/outgate/mesh", "/etc/outgate/token", "/run/outgate"
 """Where a pod's volumes are mounted: what the namespace's ConfigMap says, the token, and room for a socket."""
@@ -22,48 +24,12 @@ FLAGS = (
 )
 """For each Envoy: a log that is seen at once, and listeners that drain at once when they are replaced."""
 
-_PREFIX = "type.googleapis.com/envoy."
-
 
 def render(xds_address: str, max_connections: int) -> dict[str, Any]:
     """Return the bootstrap in JSON form; `xds_address` is `host:port`."""
     return {
         "admin": {"address": {"pipe": {"path": f"{RUN}/admin.sock", "mode": 0o600}}},
-        "bootstrap_extensions": [
-            {
-                "name": "envoy.bootstrap.internal_listener",
-                "typed_config": {
-                    "@type": _PREFIX + "extensions.bootstrap.internal_listener.v3.InternalListener"
-                },
-            }
-        ],
-        "dynamic_resources": {
-            "ads_config": {
-                "api_type": "DELTA_GRPC",
-                "transport_api_version": "V3",
-                "set_node_on_first_message_only": True,
-                "grpc_services": [{"google_grpc": _google(xds_address)}],
-            },
-            "lds_config": {"ads": {}, "resource_api_version": "V3"},
-            "cds_config": {"ads": {}, "resource_api_version": "V3"},
-        },
-        "memory_allocator_manager": {
-            "bytes_to_release": str(16 << 20),
-            "memory_release_interval": "1s",
-        },
-        "overload_manager": {
-            "refresh_interval": "1s",
-            "resource_monitors": [
-                {
-                    "name": "envoy.resource_monitors.global_downstream_max_connections",
-                    "typed_config": {
-                        "@type": _PREFIX
-                        + "extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
-                        "max_active_downstream_connections": str(max_connections),
-                    },
-                }
-            ],
-        },
+        **bootstraps.common({"google_grpc": _google(xds_address)}, max_connections),
     }
 
 
@@ -71,7 +37,7 @@ def _google(xds_address: str) -> dict[str, Any]:
     token = {
         "name": "envoy.grpc_credentials.file_based_metadata",
         "typed_config": {
-            "@type": _PREFIX + "config.grpc_credential.v3.FileBasedMetadataConfig",
+            "@type": bootstraps.PREFIX + "config.grpc_credential.v3.FileBasedMetadataConfig",
             "secret_data": {"filename": f"{TOKEN}/token"},
             "header_key": "authorization",
             "header_prefix": "Bearer ",

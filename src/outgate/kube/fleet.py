@@ -45,7 +45,7 @@ class Fleet:
         if not places or places == self.places:
             return
         self.places = places
-        _log.info("egress at %s", ", ".join(places) or "no place at all")
+        _log.info("egress at %s", ", ".join(places))
         cluster = tunnels.to_egress(places, self.settings)
         for publisher in self.sidecars:
             publisher.publish((cluster,))

@@ -5,7 +5,6 @@ The API server asks again after other webhooks had their turn; a pod that has ca
 
 import base64
 import json
-import logging
 import ssl
 import tempfile
 from collections.abc import AsyncIterator, Mapping
@@ -20,8 +19,6 @@ from outgate.inject.options import Options
 from outgate.kube import naming
 from outgate.kube.authorities import ServerCertificate
 from outgate.serve.server import Certificate
-
-_log = logging.getLogger(__name__)
 
 PATH = "/inject"
 _MOST_BYTES = 8 << 20
