@@ -1,0 +1,150 @@
+"""The pods of our own: controller and egress Envoys, all of which satisfy the restricted Pod Security Standard."""
+
+import json
+from dataclasses import dataclass, field
+
+from outgate.inject import bootstrap, options
+from outgate.inject.options import PullPolicy
+from outgate.kube import naming, objects
+from outgate.kube.objects import PART, Manifest
+from outgate.xds import naming as xds_naming
+
+_USER, _ENVOY_USER = 65532, 101
+_CA_FOLDER = "/etc/outgate/upstream"
+UPSTREAM_CA = "outgate-upstream-ca"
+_DRAIN_SECONDS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Install:
+    """What may be chosen; `ranges` is empty where the cluster names them itself, `ca_bundle` PEM for upstreams' TLS.
+
+    `settings` are environment variables of the controller (docs/settings.md).
+    """
+
+    images: options.Options = field(default_factory=options.Options)
+    replicas: int = 2
+    egress_replicas: int = 2
+    ranges: str = ""
+    ca_bundle: str = ""
+    settings: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def pull_policy(self) -> PullPolicy:
+        """When images are pulled."""
+        return self.images.pull_policy
+
+
+def deployments(install: Install) -> list[Manifest]:
+    """Return both Deployments."""
+    return [
+        _deployment(naming.CONTROLLER, install.replicas, _controller(install)),
+        _deployment(naming.EGRESS, install.egress_replicas, _egress(install)),
+    ]
+
+
+def _deployment(name: str, replicas: int, pod: Manifest) -> Manifest:
+    labels = {"app.kubernetes.io/name": name}
+    apart = {
+        "weight": 100,
+        "podAffinityTerm": {
+            "labelSelector": {"matchLabels": labels},
+            "topologyKey": "kubernetes.io/hostname",
+        },
+    }
+    template = {
+        "metadata": {"labels": {**PART, **labels}},
+        "spec": {
+            "serviceAccountName": name,
+            # Else a Service called outgate becomes environment variables, which read as settings.
+            "enableServiceLinks": False,
+            "securityContext": {
+                "runAsNonRoot": True,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "affinity": {
+                "podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [apart]}
+            },
+            **pod,
+        },
+    }
+    spec = {
+        "replicas": replicas,
+        "selector": {"matchLabels": labels},
+        # Never fewer than are wanted, also where one is.
+        "strategy": {"rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+        "template": template,
+    }
+    return objects.make("apps/v1", "Deployment", name, spec=spec)
+
+
+def _controller(install: Install) -> Manifest:
+    images = install.images
+    arguments = ["controller", f"--hub={images.hub}", f"--tag={images.tag}"]
+    arguments.append(f"--imagePullPolicy={images.pull_policy}")
+    if install.ranges:
+        arguments.append(f"--cluster-ranges={install.ranges}")
+    if install.ca_bundle:
+        arguments.append(f"--ca-file={_CA_FOLDER}/ca.pem")
+    container: Manifest = {
+        "name": "controller",
+        "image": install.images.image,
+        "imagePullPolicy": install.pull_policy.value,
+        "args": arguments,
+        "env": [{"name": name, "value": value} for name, value in install.settings],
+        "ports": [
+            {"name": "xds", "containerPort": naming.XDS_PORT},
+            {"name": "webhook", "containerPort": naming.WEBHOOK_PORT},
+        ],
+        "startupProbe": _probe("/healthz", naming.HEALTH_PORT, period=1, failures=60),
+        "readinessProbe": _probe("/readyz", naming.HEALTH_PORT, period=1, failures=2),
+        "livenessProbe": _probe("/healthz", naming.HEALTH_PORT, period=10, failures=3),
+        "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
+        "securityContext": bootstrap.security(_USER),
+    }
+    return {"automountServiceAccountToken": True, "containers": [container]}
+
+
+def _egress(install: Install) -> Manifest:
+    form = bootstrap.render(options.XDS_ADDRESS, 20_000)
+    mounts, volumes = bootstrap.mounts(), bootstrap.volumes()
+    if install.ca_bundle:
+        mounts.append({"name": UPSTREAM_CA, "mountPath": _CA_FOLDER, "readOnly": True})
+        volumes.append({"name": UPSTREAM_CA, "configMap": {"name": UPSTREAM_CA}})
+    container = {
+        "name": "envoy",
+        "image": install.images.proxy_image,
+        "imagePullPolicy": install.pull_policy.value,
+        "command": ["envoy"],
+        "args": [
+            *("--config-yaml", json.dumps(form, indent=2)),
+            *("--service-node", "egress~$(POD_NAME).$(POD_NAMESPACE)"),
+            *("--service-cluster", naming.EGRESS),
+            *("--log-level", "warning"),
+            *bootstrap.FLAGS,
+        ],
+        "env": bootstrap.environment(),
+        "ports": [{"name": "tunnel", "containerPort": xds_naming.TUNNEL_PORT}],
+        "startupProbe": _probe(
+            xds_naming.READY_PATH, xds_naming.READY_PORT, period=1, failures=120
+        ),
+        "readinessProbe": _probe(
+            xds_naming.READY_PATH, xds_naming.READY_PORT, period=2, failures=2
+        ),
+        # Sidecars are told to go elsewhere meanwhile, and calls that are open go on.
+        "lifecycle": {"preStop": {"sleep": {"seconds": 10}}},
+        "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
+        "securityContext": bootstrap.security(_ENVOY_USER),
+        "volumeMounts": mounts,
+    }
+    return {
+        "automountServiceAccountToken": False,
+        "terminationGracePeriodSeconds": _DRAIN_SECONDS,
+        "containers": [container],
+        "volumes": volumes,
+    }
+
+
+def _probe(path: str, port: int, *, period: int, failures: int) -> Manifest:
+    request = {"path": path, "port": port}
+    return {"httpGet": request, "periodSeconds": period, "failureThreshold": failures}
