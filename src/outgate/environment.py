@@ -28,3 +28,8 @@ def for_workloads() -> dict[str, str]:
 def sudo_user() -> str:
     """Return who called sudo; empty where nobody did."""
     return os.environ.get("SUDO_USER", "")
+
+
+def kubeconfig() -> str:
+    """Return which files say how to reach a cluster, as kubectl's users name them; empty where nobody did."""
+    return os.environ.get("KUBECONFIG", "")

@@ -7,17 +7,32 @@ a watch's version on while nothing changes, so that a watch that ended goes on i
 import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx2
 from lightkube import AsyncClient
+from lightkube.config.kubeconfig import SERVICE_ACCOUNT
 from lightkube.core.exceptions import ApiError, ConfigError
 from lightkube.core.resource import NamespacedResource
 
+from outgate import environment
 from outgate.errors import UsageError
+from outgate.kube import kubeconfig as config
 from outgate.kube.kinds import Item, Kind
 
-__all__ = ["ALL", "TROUBLE", "ApiError", "Client", "Scope", "code", "connect", "follow", "listed"]
+__all__ = [
+    "ALL",
+    "TROUBLE",
+    "ApiError",
+    "Client",
+    "ConfigError",
+    "Scope",
+    "code",
+    "connect",
+    "follow",
+    "listed",
+]
 
 Client = AsyncClient
 ALL = "*"
@@ -30,12 +45,18 @@ WATCH_SECONDS = 240
 _CHUNK = 500
 
 
-def connect() -> Client:
-    """Return a client for the cluster that this runs in, or that the user's kubeconfig names; UsageError for none."""
+def connect(kubeconfig: str = "", context: str = "") -> Client:
+    """Return a client for the cluster that a kubeconfig names, or else that this runs in; UsageError for none.
+
+    As kubectl has it, `kubeconfig` wins over KUBECONFIG, and both over the pod that this runs in.
+    """
+    named = kubeconfig or environment.kubeconfig()
     try:
-        return Client()
-    except (ConfigError, OSError) as error:
-        hint = "run it in a cluster (outgate install), or set KUBECONFIG"
+        if not named and not context and Path(SERVICE_ACCOUNT).exists():
+            return Client()
+        return Client(config.load(named or config.DEFAULT, context))
+    except (ConfigError, OSError, ValueError) as error:
+        hint = "name it by --kubeconfig or KUBECONFIG, or run in one (outgate install)"
         raise UsageError(f"no cluster to connect to: {error}", hint=hint) from error
 
 
