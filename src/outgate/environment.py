@@ -30,6 +30,11 @@ def sudo_user() -> str:
     return os.environ.get("SUDO_USER", "")
 
 
+def pod() -> tuple[str, str]:
+    """Return the name and the uid of the pod that this runs in, as `outgate install` has them told; else empty."""
+    return os.environ.get("POD_NAME", ""), os.environ.get("POD_UID", "")
+
+
 def kubeconfig() -> str:
     """Return which files say how to reach a cluster, as kubectl's users name them; empty where nobody did."""
     return os.environ.get("KUBECONFIG", "")

@@ -1,8 +1,10 @@
 """The control plane in a cluster; `outgate install` prints the manifests that run it."""
 
 import asyncio
+import json
 import logging
 import signal
+import socket
 import sys
 from typing import Any
 
@@ -41,9 +43,12 @@ def controller_command(
 async def _run(inside: tuple[Network, ...], ca_file: str | None, chosen: Options) -> None:
     from outgate.kube import controller  # noqa: PLC0415 - most commands need no Kubernetes client
     from outgate.kube.client import connect  # noqa: PLC0415
+    from outgate.kube.telling import Pod  # noqa: PLC0415
 
+    name, uid = environment.pod()
+    pod = Pod(name or socket.gethostname(), uid)
     options = controller.Options(
-        environment.settings(), inside, ca_file or controller.CA_FILE, chosen
+        environment.settings(), inside, ca_file or controller.CA_FILE, chosen, pod
     )
     client = connect()
     made = await controller.make(client, options)
@@ -58,3 +63,15 @@ async def _run(inside: tuple[Network, ...], ca_file: str | None, chosen: Options
     finally:
         await client.close()
     warn("stopped")
+
+
+@click.command("controller-debug")
+@click.argument("path")
+def controller_debug_command(path: str) -> None:
+    """Print what the controller in this container answers about itself, as JSON: status and others ask so.
+
+    For example: kubectl exec -n outgate-system deployment/outgate-controller -- outgate controller-debug /status
+    """
+    from outgate.kube.debugging import ask  # noqa: PLC0415 - most commands need no Kubernetes client
+
+    click.echo(json.dumps(asyncio.run(ask(path))))

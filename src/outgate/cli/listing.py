@@ -11,6 +11,7 @@ import click
 from outgate.cli import files
 from outgate.cli.common import client, namespace_option, pairs, say, store, warn
 from outgate.cli.resources import KINDS, PODS
+from outgate.cli.tables import age, table
 from outgate.errors import NotFoundError, UsageError
 from outgate.resources.problems import Problem, Severity
 
@@ -179,15 +180,7 @@ def _table(items: list[dict[str, Any]], kind: str, *, wide: bool, namespaced: bo
     if namespaced:
         for each, item in zip(rows, items, strict=True):
             each.insert(0, ("NAMESPACE", item["metadata"]["namespace"]))
-    titles = [title for title, _ in rows[0]]
-    lines = [titles, *([value for _, value in each] for each in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(titles))]
-    for line in lines:
-        say(
-            "   ".join(
-                f"{value:<{width}}" for value, width in zip(line, widths, strict=True)
-            ).rstrip()
-        )
+    table([[title for title, _ in rows[0]], *([value for _, value in each] for each in rows)])
 
 
 def _service_row(item: Item, *, wide: bool) -> list[tuple[str, str]]:
@@ -226,8 +219,4 @@ def _age(item: Item) -> str:
     stamp = item["metadata"].get("creationTimestamp")
     if not stamp:
         return "<unknown>"
-    seconds = int((datetime.now(UTC) - datetime.fromisoformat(stamp)).total_seconds())
-    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds // size}{unit}"
-    return f"{max(seconds, 0)}s"
+    return age((datetime.now(UTC) - datetime.fromisoformat(stamp)).total_seconds())

@@ -1,20 +1,18 @@
-"""Starting, stopping and looking at the local mesh."""
+"""Starting and stopping the local mesh."""
 
 import asyncio
-import json
 import logging
 import os
 import signal
 import subprocess
 import sys
 import time
-from typing import Any
 
 import click
 
 from outgate import environment
-from outgate.cli.common import client, layout, namespace_option, say
-from outgate.errors import HostError, UnavailableError, UsageError
+from outgate.cli.common import client, layout, say
+from outgate.errors import HostError, UnavailableError
 from outgate.host.plan import Layout
 
 UP_SECONDS = 30.0
@@ -98,45 +96,3 @@ def down_command() -> None:
 
     left = asyncio.run(running.sweep(where))
     say("the local mesh is down" if left else "the local mesh was not up")
-
-
-@click.command("status")
-@click.option("-o", "--output", type=click.Choice(["json"]), help="Print as JSON.")
-def status_command(output: str | None) -> None:
-    """Show whether the local mesh is up, and what is wrong with it."""
-    found: dict[str, Any] = client().call("status")
-    if output:
-        say(json.dumps(found, indent=2))
-        return
-    egress = found["egress"]
-    say(f"control plane   up, pid {found['pid']}, version {found['version']}")
-    say(
-        f"egress Envoy    {egress['state']}, pid {egress['pid']}, restarted {egress['restarts']} times"
-    )
-    say(f"capture         {found['capture']}")
-    say(f"services        {found['services']}")
-    say(f"pods            {found['pods']}")
-    for proxy in found["proxies"]:
-        say(f"proxy           {proxy['node']}: {'synced' if proxy['synced'] else 'stale'}")
-        for refused in proxy["refused"]:
-            say(f"                refused: {refused.splitlines()[0]}")
-    for problem in found["problems"]:
-        say(f"problem         {problem}")
-
-
-@click.command("explain")
-@click.argument("pod")
-@click.argument("url")
-@namespace_option
-@click.option("-o", "--output", type=click.Choice(["json"]), help="Print as JSON.")
-def explain_command(pod: str, url: str, namespace: str, output: str | None) -> None:
-    """Say whether POD may call URL, and by which resource, listener, route and cluster."""
-    name = pod.removeprefix("pod/")
-    if not name:
-        raise UsageError("explain needs the name of a pod")
-    found = client().call("explain", name=name, namespace=namespace, url=url)
-    if output:
-        say(json.dumps(found, indent=2))
-        return
-    for key, value in found.items():
-        say(f"{key + ':':<12}{value}")

@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from outgate import environment
-from outgate.cli.common import client, layout, namespace_option, pairs, say
-from outgate.errors import HostError, NotFoundError, UsageError
+from outgate.cli.common import client, namespace_option, pairs, say
+from outgate.errors import HostError, NotFoundError
 from outgate.host import entering
 from outgate.host.processes import start_time
 
@@ -109,28 +109,3 @@ def _init(name: str, namespace: str) -> int:
                 raise HostError(f"pod {name} has not started yet")
             return int(each["init"])
     raise NotFoundError(f'pods "{name}" not found in namespace "{namespace}"')
-
-
-@click.command("logs")
-@click.argument("pod", required=False)
-@click.option("-f", "--follow", is_flag=True, help="Go on as more is written.")
-@click.option("--tail", type=int, default=-1, help="Only so many lines from the end.")
-@click.option(
-    "--egress", is_flag=True, help="What pods called: one JSON line a call, allowed or denied."
-)
-@namespace_option
-def logs_command(pod: str | None, follow: bool, tail: int, egress: bool, namespace: str) -> None:
-    """Show the output of a pod, or with --egress the calls of one or of all."""
-    from outgate.host import logs  # noqa: PLC0415
-
-    if not egress and pod is None:
-        raise UsageError("logs needs the name of a pod, or --egress")
-    where = layout()
-    name = pod.removeprefix("pod/") if pod else None
-    lines = (
-        logs.egress(where, name, namespace, tail=tail, follow=follow)
-        if egress
-        else logs.pod(where, str(name), namespace, tail=tail, follow=follow)
-    )
-    for line in lines:
-        click.echo(line, nl=False)

@@ -1,6 +1,5 @@
 """Reads the logs of pods and of the egress."""
 
-import json
 import os
 import time
 from collections import deque
@@ -11,6 +10,7 @@ from typing import TextIO
 from outgate.errors import NotFoundError
 from outgate.host.plan import Layout
 from outgate.model.names import Name
+from outgate.xds.log_lines import Wanted
 
 _POLL_SECONDS = 0.2
 
@@ -28,26 +28,15 @@ def pod(
 
 
 def egress(
-    layout: Layout, name: str | None, namespace: str, *, tail: int = -1, follow: bool = False
+    layout: Layout, wanted: Wanted, *, tail: int = -1, follow: bool = False
 ) -> Iterator[str]:
-    """Yield the JSON lines of the calls of one pod, or of all."""
+    """Yield the JSON lines of the calls that are wanted."""
     path = layout.egress_log
     if not path.is_file():
         return
-    for line in _lines(path, tail=-1 if name else tail, follow=follow):
-        if name is None or _is_of(line, name, namespace):
+    for line in _lines(path, tail=tail if wanted.everything else -1, follow=follow):
+        if wanted.everything or wanted.has(line):
             yield line
-
-
-def _is_of(line: str, name: str, namespace: str) -> bool:
-    try:
-        fields = json.loads(line)
-    except ValueError:
-        return False
-    return isinstance(fields, dict) and (fields.get("pod"), fields.get("namespace")) == (
-        name,
-        namespace,
-    )
 
 
 def _lines(path: Path, *, tail: int, follow: bool) -> Iterator[str]:

@@ -12,13 +12,15 @@ from typing import Any
 from outgate.errors import UsageError
 from outgate.inject import bootstrap
 from outgate.inject import options as inject_options
-from outgate.kube import authorities, kinds, naming, ranges
+from outgate.kube import authorities, kinds, naming, ranges, telling
 from outgate.kube.authorities import ServerCertificate
 from outgate.kube.client import Client, Scope
+from outgate.kube.debugging import Debug
 from outgate.kube.fleet import Fleet
 from outgate.kube.health import Health
 from outgate.kube.mesh import Mesh
 from outgate.kube.namespaces import Namespaces
+from outgate.kube.telling import Pod, Teller
 from outgate.kube.trusting import Trust
 from outgate.kube.watching import Changes, Follower
 from outgate.kube.webhook import Webhook
@@ -51,6 +53,8 @@ class Options:
     ca_file: str = CA_FILE
     images: inject_options.Options = field(default_factory=inject_options.Options)
     """What pods that the webhook injects get."""
+    pod: Pod = field(default_factory=lambda: Pod("controller"))
+    """Which replica this is."""
 
 
 @dataclass(slots=True, eq=False)
@@ -67,6 +71,7 @@ class Controller:
     server: Server
     trust: Trust
     webhook: Webhook
+    teller: Teller
     complete: asyncio.Event
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _services: dict[Name, Mapping[str, Any] | None] = field(default_factory=dict)
@@ -74,6 +79,7 @@ class Controller:
     _cidrs: dict[Name, Mapping[str, Any]] = field(default_factory=dict)
     _nodes: dict[Name, Mapping[str, Any]] = field(default_factory=dict)
     _slices: dict[Name, Mapping[str, Any]] = field(default_factory=dict)
+    _external: Follower = field(init=False)
 
     async def run(self) -> None:
         """Serve until told to stop."""
@@ -94,6 +100,7 @@ class Controller:
                 asyncio.TaskGroup() as group,
                 Health(self.complete).serving(),
                 self.webhook.serving(),
+                Debug(self).serving(),
             ):
                 tasks = [group.create_task(each.run()) for each in followers]
                 tasks += [
@@ -103,6 +110,7 @@ class Controller:
                     group.create_task(self.trust.run()),
                     group.create_task(collecting.run(lambda: self.egress.revision)),
                     group.create_task(self._completed(followers)),
+                    *self.teller.begin(group, self.complete),
                 ]
                 await self.stopping.wait()
                 for task in tasks:
@@ -116,8 +124,9 @@ class Controller:
         maps = Scope(fields={"metadata.name": bootstrap.MESH_MAP})
         webhook = Scope(fields={"metadata.name": naming.WEBHOOK})
         client, namespaces = self.client, self.namespaces
+        self._external = Follower(client, kinds.SERVICE, self._take_services)
         followers = [
-            Follower(client, kinds.SERVICE, self._take_services),
+            self._external,
             Follower(client, kinds.ENDPOINT_SLICE, self._take_slices, places),
             Follower(client, kinds.NAMESPACE, namespaces.namespaces),
             Follower(client, kinds.CONFIG_MAP, namespaces.maps, maps),
@@ -174,7 +183,8 @@ class Controller:
     def _program_now(self) -> None:
         changes, self._services = self._services, {}
         delta = self.mesh.update(changes.items())
-        self.egress.publish(delta.changed, delta.removed)
+        revision = self.egress.publish(delta.changed, delta.removed)
+        self.teller.programmed(changes, self._external.version, revision)
         for name in changes:
             for problem in self.mesh.problems.get(name, ()):
                 _log.warning("%s", problem)
@@ -225,10 +235,11 @@ async def make(client: Client, options: Options) -> Controller:
     certificate = ServerCertificate(root, settings)
     server.listen_tls(f"[::]:{naming.XDS_PORT}", certificate.current)
     upstream = Upstream(settings, options.ca_file, settings.resolvers, marked=False)
+    mesh = Mesh(SITE, upstream)
     return Controller(
         client,
         options,
-        Mesh(SITE, upstream),
+        mesh,
         egress,
         fleet,
         Namespaces(client, {bootstrap.CA_KEY: root.bundle.decode()}),
@@ -236,5 +247,6 @@ async def make(client: Client, options: Options) -> Controller:
         server,
         Trust(client, root.bundle),
         Webhook(certificate, options.images),
+        telling.make(client, options.pod, mesh, egress),
         complete,
     )

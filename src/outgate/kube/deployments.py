@@ -91,7 +91,15 @@ def _controller(install: Install) -> Manifest:
         "image": install.images.image,
         "imagePullPolicy": install.pull_policy.value,
         "args": arguments,
-        "env": [{"name": name, "value": value} for name, value in install.settings],
+        "env": [
+            *({"name": name, "value": value} for name, value in install.settings),
+            *(
+                {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
+                for name, path in (("POD_NAME", "metadata.name"), ("POD_UID", "metadata.uid"))
+            ),
+        ],
+        # Where `outgate status` and others ask it, by `kubectl exec`'s right: no other pod gets there.
+        "volumeMounts": [{"name": "run", "mountPath": naming.RUN}],
         "ports": [
             {"name": "xds", "containerPort": naming.XDS_PORT},
             {"name": "webhook", "containerPort": naming.WEBHOOK_PORT},
@@ -102,7 +110,8 @@ def _controller(install: Install) -> Manifest:
         "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
         "securityContext": bootstrap.security(_USER),
     }
-    return {"automountServiceAccountToken": True, "containers": [container]}
+    run = {"name": "run", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}
+    return {"automountServiceAccountToken": True, "containers": [container], "volumes": [run]}
 
 
 def _egress(install: Install) -> Manifest:

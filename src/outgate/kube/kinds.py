@@ -29,3 +29,10 @@ MUTATING_WEBHOOK: Final[Kind] = create_global_resource(
     "mutatingwebhookconfigurations",
     verbs=_READ,
 )
+LEASE: Final[Kind] = create_namespaced_resource(
+    "coordination.k8s.io", "v1", "Lease", "leases", verbs=_READ
+)
+EVENT: Final[Kind] = create_namespaced_resource(
+    "events.k8s.io", "v1", "Event", "events", verbs=_READ
+)
+POD: Final[Kind] = create_namespaced_resource("", "v1", "Pod", "pods", verbs=_READ)

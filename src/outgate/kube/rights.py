@@ -17,6 +17,8 @@ def rights() -> list[Manifest]:
         _rule("networking.k8s.io", "servicecidrs", "list watch"),
         _rule("", "configmaps", "list watch create patch", bootstrap.MESH_MAP),
         _rule("authentication.k8s.io", "tokenreviews", "create"),
+        # Of Events, those are read that were written by an earlier leader.
+        _rule("events.k8s.io", "events", "list create"),
         _rule(
             "admissionregistration.k8s.io",
             "mutatingwebhookconfigurations",
@@ -28,6 +30,8 @@ def rights() -> list[Manifest]:
         _rule("", "secrets", "create"),
         _rule("", "secrets", "get", naming.CA_SECRET),
         _rule("discovery.k8s.io", "endpointslices", "list watch"),
+        # One for the leader, and one for each replica, which has its pod's name.
+        _rule("coordination.k8s.io", "leases", "get list watch create update patch delete"),
     ]
     group, name = "rbac.authorization.k8s.io", naming.CONTROLLER
     subjects = [{"kind": "ServiceAccount", "name": name, "namespace": naming.SYSTEM_NAMESPACE}]

@@ -82,5 +82,10 @@ class Follower:
                 self._names.add(name)
                 self.changed({name: item})
 
+    @property
+    def version(self) -> str:
+        """Up to which version of the API server's data everything was told."""
+        return self._version
+
     def _what(self) -> str:
         return str(self.kind.__name__)

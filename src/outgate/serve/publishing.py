@@ -10,6 +10,15 @@ from outgate.serve.subscription import Refusal
 from outgate.xds.snapshot import Resource, Snapshot
 
 
+@dataclass(frozen=True, slots=True)
+class Nack:
+    """What a proxy refused last: the type, its words, and when, by the monotonic clock."""
+
+    type_url: str
+    message: str
+    at: float
+
+
 @dataclass(slots=True, eq=False)
 class Follower:
     """One connected proxy; `wake` is set when there may be something to send to it."""
@@ -18,6 +27,9 @@ class Follower:
     stream: Stream = field(default_factory=Stream)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     connected_at: float = 0.0
+    envoy: str = ""
+    """Which version of Envoy it says it is."""
+    nack: Nack | None = None
 
 
 @dataclass(slots=True, eq=False)

@@ -13,7 +13,7 @@ import grpc
 
 from outgate.errors import HostError, UnavailableError
 from outgate.serve.peers import Admit, Admitted, Peer
-from outgate.serve.publishing import Follower, Publisher
+from outgate.serve.publishing import Follower, Nack, Publisher
 from outgate.serve.subscription import Request, Response
 from outgate.xds.protos import ads, discovery
 
@@ -88,7 +88,7 @@ class _Service(ads.AggregatedDiscoveryServiceServicer):  # type: ignore[misc]  #
         self, admitted: Admitted, first: Any, requests: AsyncIterator[Any], context: Any
     ) -> None:
         publisher = admitted.publisher
-        follower = Follower(admitted.name, connected_at=time.monotonic())
+        follower = Follower(admitted.name, connected_at=time.monotonic(), envoy=_envoy(first))
         publisher.followers.add(follower)
         self.followers[follower] = publisher
         _log.info("proxy %s connected", admitted.name)
@@ -124,6 +124,7 @@ class _Conversation:
         if request.error:
             names = (self.follower.node, message.type_url, request.error)
             _log.error("proxy %s refused %s: %.1000s", *names)
+            self.follower.nack = Nack(message.type_url, request.error, time.monotonic())
         self.follower.stream.receive(message.type_url, request, self.publisher.snapshot)
         self.follower.wake.set()
 
@@ -135,6 +136,11 @@ class _Conversation:
             while found := follower.stream.next(publisher.snapshot, publisher.revision):
                 await self.context.write(_written(*found))
             publisher.answered()
+
+
+def _envoy(message: Any) -> str:
+    built = message.node.user_agent_build_version.version
+    return f"{built.major_number}.{built.minor_number}.{built.patch}"
 
 
 def _read(message: Any) -> Request:
@@ -235,6 +241,11 @@ class Server:
     async def stop(self, seconds: float = 0.2) -> None:
         """Stop; proxies keep what they have and try to connect again."""
         await self._server.stop(seconds)
+
+    def proxies(self) -> tuple[tuple[Follower, Publisher], ...]:
+        """Return all connected proxies, by name, each with what it follows."""
+        found = self._service.followers.items()
+        return tuple(sorted(found, key=lambda pair: pair[0].node))
 
     def status(self) -> tuple[ProxyStatus, ...]:
         """Return all connected proxies, by name."""

@@ -9,6 +9,7 @@ was refused together is sent again in parts, until the bad resource has been ref
 others are in place by then.
 """
 
+import enum
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -46,6 +47,15 @@ class Refusal:
 
     names: tuple[str, ...]
     message: str
+
+
+class State(enum.StrEnum):
+    """What a proxy made of a resource; one that comes on demand it may not have asked for yet."""
+
+    ACKNOWLEDGED = "acknowledged"
+    PENDING = "pending"
+    REFUSED = "refused"
+    UNASKED = "unasked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +203,18 @@ class Subscription:
     def is_behind(self, snapshot: Snapshot) -> bool:
         """Whether there is something to add that has to wait for an answer."""
         return self.is_waiting and bool(self._wanted(snapshot)[0])
+
+    def state(self, resource: Resource) -> tuple[State, str]:
+        """Return what the proxy made of a resource as it is now, and its words if it refused it."""
+        name, sent = resource.name, self._under_way
+        refused = self._refused.get(name)
+        if refused and refused.version == resource.version:
+            return State.REFUSED, refused.message
+        if sent is not None and any(each.name == name for each in sent.resources):
+            return State.PENDING, ""
+        if self.known.get(name) == resource.version:
+            return State.ACKNOWLEDGED, ""
+        return (State.PENDING if self._covers(resource) else State.UNASKED), ""
 
     def _wanted(self, snapshot: Snapshot) -> tuple[list[Resource], list[str]]:
         added, removed = self._compare(self._dirty.union(*self._suspects), snapshot)

@@ -1,15 +1,20 @@
-"""Shows a snapshot as plain values, for `translate` and its tests: every message opened up, down to the innermost.
+"""Shows a snapshot as plain values: every message opened up, down to the innermost.
 
-Secrets are never among them: only the types that are named here are shown.
+For `translate` only the types that are named here are shown; where secrets are shown, private keys are not.
 """
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from google.protobuf import any_pb2, json_format
 
+from outgate.xds import extensions as ext
 from outgate.xds.building import CLUSTER, LISTENER, PREFIX, SCOPED_ROUTE
+from outgate.xds.secrets import SECRET
 from outgate.xds.snapshot import Resource, Snapshot
+
+REDACTED = "[redacted]"
 
 _SHOWN = (("clusters", CLUSTER), ("listeners", LISTENER), ("scoped_routes", SCOPED_ROUTE))
 
@@ -38,3 +43,22 @@ def decode(resource: Resource) -> dict[str, Any]:
     form: dict[str, Any] = json.loads(text)
     del form["@type"]
     return form
+
+
+def redacted(resource: Resource) -> dict[str, Any]:
+    """Return one resource as `decode` does, of any type, with what must stay secret left out."""
+    if resource.type_url != SECRET:
+        return decode(resource)
+    secret = ext.secret.Secret.FromString(resource.value)
+    # Taken out before anything is written as text, wherever a key may stand.
+    kept = ext.secret.Secret(name=secret.name)
+    held = secret.WhichOneof("type")
+    if held == "tls_certificate":
+        chain = secret.tls_certificate.certificate_chain.inline_bytes
+        kept.tls_certificate.certificate_chain.inline_string = chain.decode()
+        kept.tls_certificate.private_key.inline_string = REDACTED
+    elif held == "validation_context":
+        roots = secret.validation_context.trusted_ca.inline_bytes
+        kept.validation_context.trusted_ca.inline_string = roots.decode()
+    value = kept.SerializeToString(deterministic=True)
+    return decode(replace(resource, value=value))

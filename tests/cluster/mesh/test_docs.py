@@ -14,3 +14,9 @@ def test_commands(mesh: Mesh) -> None:
     assert "outgate: denied: pod sleep-" in said
     assert '"decision":"allowed"' in said
     assert '"decision":"denied"' in said
+    # What is said of what does not work.
+    for each in ("Accepted", "Programmed", "no resource declares httpbin.org", "acknowledged"):
+        assert each in said
+    assert re.search(r"^default +sleep-.* synced", said, re.MULTILINE)
+    assert re.search(r"^decision: +direct", said, re.MULTILINE)
+    assert re.search(r"^ScopedRouteConfiguration +externalbin.default", said, re.MULTILINE)
