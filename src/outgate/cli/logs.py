@@ -1,6 +1,7 @@
 """Showing what pods said, and what they called."""
 
 import re
+import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -33,11 +34,11 @@ def logs_command(pod: str | None, egress: bool, since: str, **flags: Any) -> Non
         raise UsageError("--since needs --egress")
     name = pod.removeprefix("pods/").removeprefix("pod/") if pod else ""
     seconds = _seconds(since)
-    if places.is_cluster(flags):
+    if places.is_cluster(flags, need=False):
         if not egress:
             hint = f"kubectl logs {name}; or logs --egress {name}: what it called"
             raise UsageError("in a cluster logs shows what pods called", hint=hint)
-        places.in_cluster(flags, lambda api: _cluster(api, name, seconds, flags))
+        _print(places.in_cluster(flags, lambda api: _cluster(api, name, seconds, flags)))
     else:
         _print(_local(name, seconds, flags, egress=egress))
 
@@ -70,16 +71,23 @@ def _local(name: str, seconds: int | None, flags: dict[str, Any], *, egress: boo
     return logs.pod(layout(), name, namespace, tail=tail, follow=follow)
 
 
-async def _cluster(api: Any, name: str, seconds: int | None, flags: dict[str, Any]) -> None:
+async def _cluster(api: Any, name: str, seconds: int | None, flags: dict[str, Any]) -> list[str]:
     from outgate.kube import logs  # noqa: PLC0415 - not for a local mesh
 
     namespace = flags["namespace"] or (api.namespace if name else "")
     part = logs.Part(_wanted(name, namespace, seconds), seconds, flags["tail"])
     if flags["follow"]:
-        async for line in logs.follow(api, part):
-            click.echo(line, nl=False)
-    else:
-        _print(await logs.past(api, part))
+        await logs.follow(api, part, _show)
+        return []
+    return await logs.past(api, part)
+
+
+def _show(line: str) -> None:
+    try:
+        click.echo(line, nl=False)
+    except BrokenPipeError:
+        # Not one of the cluster's troubles: whoever read this has seen enough.
+        sys.exit(141)
 
 
 def _print(lines: Iterable[str]) -> None:

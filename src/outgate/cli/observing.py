@@ -36,7 +36,7 @@ def status_command(output: str | None, all_namespaces: bool, **flags: Any) -> No
     if that can be told, whatever it is.
     """
     if not places.is_cluster(flags):
-        found: dict[str, Any] = client().call("status")
+        found = {"place": places.LOCAL, **client().call("status")}
         say(json.dumps(found, indent=2)) if output else _local(found)
         return
     if all_namespaces:

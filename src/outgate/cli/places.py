@@ -19,10 +19,10 @@ NAMESPACE = "default"
 """Of a local mesh, where none is named."""
 
 
-def is_cluster(flags: Mapping[str, Any]) -> bool:
+def is_cluster(flags: Mapping[str, Any], *, need: bool = True) -> bool:
     """Whether a cluster is meant: it is named by a flag, or the local mesh is not up and a kubeconfig is there.
 
-    UnavailableError where there is neither.
+    UnavailableError where there is neither, unless what is wanted is there (not `need`) while a local mesh is down.
     """
     if flags["context"] or flags["kubeconfig"]:
         return True
@@ -31,6 +31,8 @@ def is_cluster(flags: Mapping[str, Any]) -> bool:
     except UnavailableError as error:
         if _names_cluster():
             return True
+        if not need:
+            return False
         hint = f"{error.hint}; or name a cluster: --kubeconfig, KUBECONFIG"
         raise UnavailableError(error.message, hint=hint) from error
     return False

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,17 +54,17 @@ async def _read(client: Client, pod: Mapping[str, Any], part: Part, tail: int | 
     return [each async for each in lines if part.wanted.has(each)]
 
 
-async def follow(client: Client, part: Part) -> AsyncIterator[str]:
-    """Yield the lines that there are, and then each as it comes, also those of egress pods that come later."""
+async def follow(client: Client, part: Part, show: Callable[[str], None]) -> None:
+    """Show the lines that there are, and then each as it comes, also those of egress pods that come later."""
     followed = _Followed(client, part)
     await asking.ours(client, naming.EGRESS)
     async with asyncio.TaskGroup() as group:
         looking = group.create_task(followed.run())
         try:
             for line in await followed.first():
-                yield line
+                show(line)
             while True:
-                yield await followed.lines.get()
+                show(await followed.lines.get())
         finally:
             looking.cancel()
 
