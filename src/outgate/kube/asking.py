@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
+from httpx2.websockets import HTTPXWSException, WebSocketUpgradeError
+
 from outgate import errors
 from outgate.errors import NotFoundError, OutgateError, UnavailableError
 from outgate.kube import capturing, kinds, naming
@@ -68,17 +70,22 @@ async def ask(client: Client, pod: Item, path: str, **parameters: str) -> Any:
             stderr=True,
             timeout=SECONDS,
         )
-    except api.ApiError as error:
-        if api.code(error) == 403:
-            hint = f"it takes the rights to get and create pods/exec in namespace {naming.SYSTEM_NAMESPACE}"
-            raise UnavailableError(
-                f"you may not ask controller {name}: {error}", hint=hint
-            ) from error
-        raise
+    except WebSocketUpgradeError as error:
+        raise _refused(name, error.response.status_code) from error
+    except HTTPXWSException as error:
+        said = str(error) or type(error).__name__
+        raise UnavailableError(f"controller {name}: the connection broke: {said}") from error
     if done.exit_code:
         said = str(done.stderr or done.stdout or "").strip().removeprefix("error: ")
         raise UnavailableError(f"controller {name}: {said or f'exit status {done.exit_code}'}")
     return _read(name, str(done.stdout))
+
+
+def _refused(name: str, status: int) -> OutgateError:
+    if status == 403:
+        hint = f"it takes the rights to get and create pods/exec in namespace {naming.SYSTEM_NAMESPACE}"
+        return UnavailableError(f"you may not ask controller {name}", hint=hint)
+    return UnavailableError(f"controller {name} cannot be asked: the API server answers {status}")
 
 
 def _read(name: str, text: str) -> Any:

@@ -2,10 +2,10 @@
 
 import asyncio
 import contextlib
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from outgate.errors import OutgateError
 from outgate.kube import asking, naming
@@ -14,9 +14,9 @@ from outgate.kube.client import Client
 from outgate.xds.log_lines import Wanted, time_of
 
 CONTAINER = "envoy"
-_QUIET_SECONDS = 0.5
-"""When so long nothing came, all that was there before is taken to be read."""
 _LOOK_SECONDS = 3.0
+_OVERLAP_SECONDS, _KEPT = 3, 1000
+"""A log that is opened anew begins earlier than it broke off; so many of its lines are known by then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,22 +30,27 @@ class Part:
 
 async def past(client: Client, part: Part) -> list[str]:
     """Return the lines that there are, by time."""
-    found = await asking.ours(client, naming.EGRESS)
-    # Where lines are left out, the server cannot know which are the last.
-    tail = part.tail if part.wanted.everything and part.tail >= 0 else None
-    read = (_read(client, each, part, tail) for each in found if asking.runs(each))
-    lines = [line for lines in await asyncio.gather(*read) for line in lines]
-    return _last(lines, part.tail)
+    return _last(await _all(client, part), part.tail)
 
 
-def _last(lines: list[str], tail: int) -> list[str]:
-    ordered = sorted(lines, key=time_of)
+def _last(lines: Mapping[str, list[str]], tail: int) -> list[str]:
+    ordered = sorted((line for each in lines.values() for line in each), key=time_of)
     return ordered if tail < 0 else list(deque(ordered, maxlen=tail))
 
 
-async def _read(client: Client, pod: Mapping[str, Any], part: Part, tail: int | None) -> list[str]:
+async def _all(client: Client, part: Part) -> dict[str, list[str]]:
+    """Return the lines of each egress pod, as it wrote them."""
+    found = await asking.ours(client, naming.EGRESS)
+    names = [each["metadata"]["name"] for each in found if asking.runs(each)]
+    # Where lines are left out, the server cannot know which are the last.
+    tail = part.tail if part.wanted.everything and part.tail >= 0 else None
+    lines = await asyncio.gather(*(_read(client, name, part, tail) for name in names))
+    return dict(zip(names, lines, strict=True))
+
+
+async def _read(client: Client, name: str, part: Part, tail: int | None) -> list[str]:
     lines = client.log(
-        pod["metadata"]["name"],
+        name,
         namespace=naming.SYSTEM_NAMESPACE,
         container=CONTAINER,
         since=part.seconds,
@@ -56,13 +61,16 @@ async def _read(client: Client, pod: Mapping[str, Any], part: Part, tail: int | 
 
 async def follow(client: Client, part: Part, show: Callable[[str], None]) -> None:
     """Show the lines that there are, and then each as it comes, also those of egress pods that come later."""
-    followed = _Followed(client, part)
-    await asking.ours(client, naming.EGRESS)
+    began = time.monotonic()
+    before = await _all(client, part)
+    for line in _last(before, part.tail):
+        show(line)
+    followed = _Followed(client, part.wanted)
+    for name, lines in before.items():
+        followed.read[name] = _ReadUp(deque(lines, maxlen=_KEPT), began)
     async with asyncio.TaskGroup() as group:
         looking = group.create_task(followed.run())
         try:
-            for line in await followed.first():
-                show(line)
             while True:
                 show(await followed.lines.get())
         finally:
@@ -70,21 +78,25 @@ async def follow(client: Client, part: Part, show: Callable[[str], None]) -> Non
 
 
 @dataclass(slots=True, eq=False)
+class _ReadUp:
+    """What was read of a pod's log: the last lines, and until when."""
+
+    lines: deque[str] = field(default_factory=lambda: deque(maxlen=_KEPT))
+    until: float | None = None
+
+    def seconds(self) -> int | None:
+        """Return how far back to begin, with some overlap; None: at the beginning."""
+        if self.until is None:
+            return None
+        return int(time.monotonic() - self.until) + _OVERLAP_SECONDS
+
+
+@dataclass(slots=True, eq=False)
 class _Followed:
     client: Client
-    part: Part
+    wanted: Wanted
     lines: asyncio.Queue[str] = field(default_factory=lambda: asyncio.Queue(10_000))
-    latest: dict[str, str] = field(default_factory=dict)
-    """By pod, when its last line was: a log that is opened anew begins where it broke off."""
-
-    async def first(self) -> list[str]:
-        """Return what was there before, by time."""
-        found: list[str] = []
-        with contextlib.suppress(TimeoutError):
-            while True:
-                async with asyncio.timeout(_QUIET_SECONDS):
-                    found.append(await self.lines.get())
-        return _last(found, self.part.tail)
+    read: dict[str, _ReadUp] = field(default_factory=dict)
 
     async def run(self) -> None:
         """Follow each egress pod that there is, until cancelled."""
@@ -99,17 +111,20 @@ class _Followed:
                 await asyncio.sleep(_LOOK_SECONDS)
 
     async def _follow(self, name: str) -> None:
-        last = self.latest.get(name, "")
+        read = self.read.setdefault(name, _ReadUp())
+        # A line is written when a call ends, and has the time when it began: only the lines themselves tell.
+        known = set(read.lines)
         lines = self.client.log(
             name,
             namespace=naming.SYSTEM_NAMESPACE,
             container=CONTAINER,
-            since=None if last else self.part.seconds,
+            since=read.seconds(),
             follow=True,
         )
         # A pod that goes takes its stream along.
         with contextlib.suppress(*api.TROUBLE):
             async for line in lines:
-                if self.part.wanted.has(line) and (at := time_of(line)) > last:
-                    self.latest[name] = at
+                if self.wanted.has(line) and line not in known:
+                    read.lines.append(line)
                     await self.lines.put(line)
+                read.until = time.monotonic()

@@ -3,11 +3,18 @@
 import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from outgate.errors import EnvoyError, UnavailableError
 from outgate.serve.stream import Stream
 from outgate.serve.subscription import Refusal
 from outgate.xds.snapshot import Resource, Snapshot
+
+
+def version_of(node: Any) -> str:
+    """Return which version of Envoy a node (config.core.v3.Node) says it is."""
+    built = node.user_agent_build_version.version
+    return f"{built.major_number}.{built.minor_number}.{built.patch}"
 
 
 @dataclass(frozen=True, slots=True)

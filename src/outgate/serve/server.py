@@ -13,7 +13,7 @@ import grpc
 
 from outgate.errors import HostError, UnavailableError
 from outgate.serve.peers import Admit, Admitted, Peer
-from outgate.serve.publishing import Follower, Nack, Publisher
+from outgate.serve.publishing import Follower, Nack, Publisher, version_of
 from outgate.serve.subscription import Request, Response
 from outgate.xds.protos import ads, discovery
 
@@ -88,7 +88,9 @@ class _Service(ads.AggregatedDiscoveryServiceServicer):  # type: ignore[misc]  #
         self, admitted: Admitted, first: Any, requests: AsyncIterator[Any], context: Any
     ) -> None:
         publisher = admitted.publisher
-        follower = Follower(admitted.name, connected_at=time.monotonic(), envoy=_envoy(first))
+        follower = Follower(
+            admitted.name, connected_at=time.monotonic(), envoy=version_of(first.node)
+        )
         publisher.followers.add(follower)
         self.followers[follower] = publisher
         _log.info("proxy %s connected", admitted.name)
@@ -136,11 +138,6 @@ class _Conversation:
             while found := follower.stream.next(publisher.snapshot, publisher.revision):
                 await self.context.write(_written(*found))
             publisher.answered()
-
-
-def _envoy(message: Any) -> str:
-    built = message.node.user_agent_build_version.version
-    return f"{built.major_number}.{built.minor_number}.{built.patch}"
 
 
 def _read(message: Any) -> Request:
