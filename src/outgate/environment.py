@@ -15,6 +15,11 @@ def override(name: str, value: str) -> None:
     os.environ[PREFIX + name.upper()] = value
 
 
+def pod() -> tuple[str, str]:
+    """Return the name and the uid of the pod that this runs in, as `outgate install` has them told; else empty."""
+    return os.environ.get("POD_NAME", ""), os.environ.get("POD_UID", "")
+
+
 def inherited() -> dict[str, str]:
     """Return the environment for a process of ours, settings included."""
     return dict(os.environ)
@@ -28,11 +33,6 @@ def for_workloads() -> dict[str, str]:
 def sudo_user() -> str:
     """Return who called sudo; empty where nobody did."""
     return os.environ.get("SUDO_USER", "")
-
-
-def pod() -> tuple[str, str]:
-    """Return the name and the uid of the pod that this runs in, as `outgate install` has them told; else empty."""
-    return os.environ.get("POD_NAME", ""), os.environ.get("POD_UID", "")
 
 
 def kubeconfig() -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from outgate.errors import OutgateError, UnavailableError
+from outgate.errors import OutgateError, UnavailableError, UsageError
 
 if TYPE_CHECKING:
     from outgate.kube.client import Client
@@ -50,6 +50,8 @@ def explained(client: "Client", error: BaseException) -> OutgateError:
     from outgate.kube import client as api  # noqa: PLC0415
 
     server = client.config.cluster.server
+    if isinstance(error, api.ConfigError):
+        return UsageError(f"cannot log in to the cluster at {server}: {error}")
     match api.code(error):
         case 0:
             said = str(error) or type(error).__name__

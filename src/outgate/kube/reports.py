@@ -103,10 +103,11 @@ def judge(
     """
     found = tuple(problems)
     uid, version = str(metadata.get("uid", "")), number(metadata.get("resourceVersion"))
-    if destination is None:
-        errors = [each for each in found if each.severity is Severity.ERROR]
+    if errors := [each for each in found if each.severity is Severity.ERROR]:
         said = note("; ".join(map(_problem, errors)))
-        return Judged(uid, version, Message(VALIDATE, REJECTED, said)) if errors else None
+        return Judged(uid, version, Message(VALIDATE, REJECTED, said))
+    if destination is None:
+        return None
     host = destination.host if isinstance(destination, External) else "pods"
     ports = ", ".join(_port(each) for each in destination.ports)
     warnings = "".join(f"; {_problem(each)}" for each in found)

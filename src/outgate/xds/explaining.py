@@ -79,7 +79,9 @@ class Explainer:
         resource = f"service/{found.name.name} in namespace {found.name.namespace}"
         declared = {each.number: each for each in found.ports}
         port = declared.get(called.port)
-        if port is None:
+        if not declared:
+            reason = f"{resource} is wrong, or declares no port: see its Events, or outgate analyze"
+        elif port is None:
             listed = ", ".join(str(each) for each in sorted(declared))
             reason = f"{resource} declares no port {called.port}, but {listed}"
         elif port.is_http and called.address is not None:

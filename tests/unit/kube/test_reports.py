@@ -4,7 +4,9 @@ from outgate.kube.controller import SITE
 from outgate.kube.events import event, said
 from outgate.kube.mesh import Mesh
 from outgate.kube.reports import NOTE_BYTES, Due, Judged, Message, Reports, judge, note
+from outgate.model.destinations import External
 from outgate.model.names import Name
+from outgate.resources.problems import Location, Problem
 from outgate.settings import Settings
 from outgate.xds.clusters import Upstream
 
@@ -180,3 +182,13 @@ def test_a_note_is_no_longer_than_the_api_server_takes() -> None:
     assert len(long.encode()) <= NOTE_BYTES
     assert long.endswith("...")
     assert note("one\ntwo") == "one two"
+
+
+def test_an_error_is_a_rejection_whatever_is_programmed_instead() -> None:
+    problem = Problem(Location(), "service/bin", "spec.ports", "no address is left")
+    judged = judge(service()["metadata"], External(BIN, "", ()), (problem,))
+    assert judged is not None
+    assert (judged.verdict.reason, judged.verdict.note) == (
+        "Rejected",
+        "spec.ports: no address is left",
+    )
