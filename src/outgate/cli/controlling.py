@@ -53,8 +53,8 @@ async def _run(inside: tuple[Network, ...], ca_file: str | None, chosen: Options
     client = connect()
     made = await controller.make(client, options)
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, made.stopping.set)
+    # An interrupt, from a terminal, ends it at once; Kubernetes gives it time to hand over.
+    loop.add_signal_handler(signal.SIGTERM, made.stopping.set)
     try:
         await made.run()
     except* OutgateError as errors:

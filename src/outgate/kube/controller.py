@@ -12,7 +12,7 @@ from typing import Any
 from outgate.errors import UsageError
 from outgate.inject import bootstrap
 from outgate.inject import options as inject_options
-from outgate.kube import authorities, kinds, naming, ranges, telling
+from outgate.kube import authorities, kinds, leaving, naming, places, ranges, telling
 from outgate.kube.authorities import ServerCertificate
 from outgate.kube.client import Client, Scope
 from outgate.kube.debugging import Debug
@@ -59,7 +59,7 @@ class Options:
 
 @dataclass(slots=True, eq=False)
 class Controller:
-    """One replica; make it inside a running event loop."""
+    """One replica; make it inside a running event loop. `stopping` ends it gently."""
 
     client: Client
     options: Options
@@ -113,6 +113,8 @@ class Controller:
                     *self.teller.begin(group, self.complete),
                 ]
                 await self.stopping.wait()
+                self.webhook.stopping.set()
+                await leaving.leave(self.server, self.complete)
                 for task in tasks:
                     task.cancel()
         finally:
@@ -156,7 +158,7 @@ class Controller:
 
     def _take_slices(self, changes: Changes) -> None:
         _update(self._slices, changes)
-        self.fleet.move(_places(self._slices.values()))
+        self.fleet.move(places.chosen(self._slices.values()))
 
     def _take(self, kept: dict[Name, Mapping[str, Any]], changes: Changes) -> None:
         # A node's status changes every few seconds; only what it gives to pods matters.
@@ -182,7 +184,8 @@ class Controller:
 
     def _program_now(self) -> None:
         changes, self._services = self._services, {}
-        delta = self.mesh.update(changes.items())
+        # In an order that every replica finds: what comes early is treated differently where there are many.
+        delta = self.mesh.update(sorted(changes.items(), key=_age))
         revision = self.egress.publish(delta.changed, delta.removed)
         self.teller.programmed(changes, self._external.version, revision)
         for name in changes:
@@ -201,28 +204,17 @@ def _require_ranges(cidrs: Iterable[Mapping[str, Any]], nodes: Iterable[Mapping[
             raise UsageError(what, hint=hint)
 
 
+def _age(change: tuple[Name, Mapping[str, Any] | None]) -> tuple[str, Name]:
+    name, service = change
+    return ((service or {}).get("metadata") or {}).get("creationTimestamp", ""), name
+
+
 def _update(kept: dict[Name, Mapping[str, Any]], changes: Changes) -> None:
     for name, item in changes.items():
         if item is None:
             kept.pop(name, None)
         else:
             kept[name] = item
-
-
-def _places(slices: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
-    """Return where egress Envoys take tunnels, from their EndpointSlices: those that are ready, or else all.
-
-    All being called unready at once is more often the judgement of a node in trouble than the truth.
-    """
-    ready, others = set[str](), set[str]()
-    for each in slices:
-        family = "[{}]:{}" if each.get("addressType") == "IPv6" else "{}:{}"
-        for endpoint in each.get("endpoints") or ():
-            is_ready = (endpoint.get("conditions") or {}).get("ready") is not False
-            for address in endpoint.get("addresses") or ():
-                place = family.format(address, xds_naming.TUNNEL_PORT)
-                (ready if is_ready else others).add(place)
-    return tuple(sorted(ready or others))
 
 
 async def make(client: Client, options: Options) -> Controller:

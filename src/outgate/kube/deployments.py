@@ -5,14 +5,17 @@ from dataclasses import dataclass, field
 
 from outgate.inject import bootstrap, options
 from outgate.inject.options import PullPolicy
-from outgate.kube import naming, objects
+from outgate.kube import leaving, naming, objects
 from outgate.kube.objects import PART, Manifest
 from outgate.xds import naming as xds_naming
+from outgate.xds import pipeline
 
 _USER, _ENVOY_USER = 65532, 101
 _CA_FOLDER = "/etc/outgate/upstream"
 UPSTREAM_CA = "outgate-upstream-ca"
-_DRAIN_SECONDS = 30
+_DRAIN_SECONDS, _GRACE_SECONDS = pipeline.TUNNELLED_SECONDS + 5, 30
+"""An egress Envoy that is to end serves for so long: until sidecars were told, and until each client's HTTP connection
+was answered for the last time. What is longer under way is cut off, at the grace period's end at the latest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,12 @@ def _controller(install: Install) -> Manifest:
         "securityContext": bootstrap.security(_USER),
     }
     run = {"name": "run", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}
-    return {"automountServiceAccountToken": True, "containers": [container], "volumes": [run]}
+    return {
+        "automountServiceAccountToken": True,
+        "terminationGracePeriodSeconds": leaving.GRACE_SECONDS,
+        "containers": [container],
+        "volumes": [run],
+    }
 
 
 def _egress(install: Install) -> Manifest:
@@ -141,14 +149,14 @@ def _egress(install: Install) -> Manifest:
             xds_naming.READY_PATH, xds_naming.READY_PORT, period=2, failures=2
         ),
         # Sidecars are told to go elsewhere meanwhile, and calls that are open go on.
-        "lifecycle": {"preStop": {"sleep": {"seconds": 10}}},
+        "lifecycle": {"preStop": {"sleep": {"seconds": _DRAIN_SECONDS}}},
         "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
         "securityContext": bootstrap.security(_ENVOY_USER),
         "volumeMounts": mounts,
     }
     return {
         "automountServiceAccountToken": False,
-        "terminationGracePeriodSeconds": _DRAIN_SECONDS,
+        "terminationGracePeriodSeconds": _GRACE_SECONDS,
         "containers": [container],
         "volumes": volumes,
     }

@@ -33,7 +33,7 @@ class Fleet:
     certificates: Certificates
     egress: Publisher
     synced: asyncio.Event
-    """Set once all there is was read: a proxy that is told less would drop what it has."""
+    """Set once all there is was read (a proxy that is told less would drop what it has), until this replica stops."""
     sidecars: set[Publisher] = field(default_factory=set)
     places: tuple[str, ...] = ()
     """Where the egress Envoys take tunnels."""
@@ -64,7 +64,7 @@ class Fleet:
     async def admit(self, peer: Peer) -> AsyncIterator[Admitted | None]:
         """Let a proxy in whose token proves its pod."""
         if not self.synced.is_set():
-            raise UnavailableError("this controller has not read everything yet")
+            raise UnavailableError("this controller has not read everything yet, or it stops")
         caller = await tokens.review(self.client, peer.token)
         if caller is None:
             _log.warning("refused %r: its token proves no pod", peer.node)

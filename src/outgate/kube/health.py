@@ -1,4 +1,8 @@
-"""Answers the kubelet: alive while the loop turns, ready once everything was read."""
+"""Answers the kubelet: alive while the loop turns, ready once everything was read and until newcomers are refused.
+
+A pod that is to end gets newcomers only where no other is ready, whatever it says here; it must not be called unready
+earlier, so that the one of a single replica goes on being asked until its successor is there.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,7 +16,7 @@ from outgate.kube import naming
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """`complete` is set once proxies may be told everything."""
+    """`complete` is set as long as proxies are let in."""
 
     complete: asyncio.Event
     port: int = naming.HEALTH_PORT
@@ -37,4 +41,4 @@ class Health:
     async def _ready(self, _: web.Request) -> web.Response:
         if self.complete.is_set():
             return web.Response(text="ok\n")
-        return web.Response(text="not everything was read yet\n", status=503)
+        return web.Response(text="not everything was read yet, or it stops\n", status=503)

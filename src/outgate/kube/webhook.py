@@ -3,13 +3,14 @@
 The API server asks again after other webhooks had their turn; a pod that has capture already is left as it is.
 """
 
+import asyncio
 import base64
 import json
 import ssl
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
@@ -21,6 +22,7 @@ from outgate.kube.authorities import ServerCertificate
 from outgate.serve.server import Certificate
 
 PATH = "/inject"
+_LAST_SECONDS = 2.0
 _MOST_BYTES = 8 << 20
 """Of a request: etcd takes objects of up to 1.5 MiB, and an update carries two."""
 
@@ -70,13 +72,15 @@ class Webhook:
     certificate: ServerCertificate
     options: Options
     port: int = naming.WEBHOOK_PORT
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    """Once it is set, no connection is kept for a further request: one that is closed just then would fail."""
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
         """Answer on every address for the time of a `with` block."""
         application = web.Application(client_max_size=_MOST_BYTES)
         application.router.add_post(PATH, self._answer)
-        runner = web.AppRunner(application, access_log=None)
+        runner = web.AppRunner(application, access_log=None, shutdown_timeout=_LAST_SECONDS)
         await runner.setup()
         try:
             site = web.TCPSite(runner, None, self.port, ssl_context=self._context())
@@ -93,7 +97,10 @@ class Webhook:
         except (ValueError, KeyError, TypeError) as error:
             raise web.HTTPBadRequest(text=f"not an AdmissionReview: {error}\n") from error
         kind = {"apiVersion": version, "kind": "AdmissionReview", "response": answer}
-        return web.json_response(kind)
+        response = web.json_response(kind)
+        if self.stopping.is_set():
+            response.force_close()
+        return response
 
     def _context(self) -> ssl.SSLContext:
         """Return a context that shows, at each handshake, the certificate that is current then."""

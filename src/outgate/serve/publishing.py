@@ -33,6 +33,8 @@ class Follower:
     node: str
     stream: Stream = field(default_factory=Stream)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
+    leave: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set to end the stream; the proxy keeps what it has, and connects again."""
     connected_at: float = 0.0
     envoy: str = ""
     """Which version of Envoy it says it is."""

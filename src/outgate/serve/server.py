@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import random
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ _PATH_BYTES = 107
 """The longest path of a Unix socket: `sun_path` in unix(7), less its NUL."""
 
 _BEARER = "bearer "
+_NOTICE_SECONDS, _LAST_SECONDS = 0.1, 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +115,19 @@ class _Conversation:
     context: Any
 
     async def run(self, first: Any) -> None:
-        """Go on until the proxy closes its side."""
+        """Go on until the proxy closes its side, or is to leave."""
         self._receive(first)
         async with asyncio.TaskGroup() as group:
             writing = group.create_task(self._write())
-            async for message in self.requests:
-                self._receive(message)
-            writing.cancel()
+            reading = group.create_task(self._read())
+            leaving = group.create_task(self.follower.leave.wait())
+            await asyncio.wait({reading, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            for task in (writing, reading, leaving):
+                task.cancel()
+
+    async def _read(self) -> None:
+        async for message in self.requests:
+            self._receive(message)
 
     def _receive(self, message: Any) -> None:
         request = _read(message)
@@ -234,6 +242,19 @@ class Server:
     async def start(self) -> None:
         """Begin to serve."""
         await self._server.start()
+
+    async def drain(self, seconds: float) -> None:
+        """Take no more streams, and end those that there are at random moments within `seconds`.
+
+        Each connection is told at once that it is the last stream's (GOAWAY), so that whoever opens another one
+        connects anew, to another server if there is one.
+        """
+        loop = asyncio.get_running_loop()
+        for follower in self._service.followers:
+            # Not before the connections were told.
+            delay = random.uniform(_NOTICE_SECONDS, max(seconds, _NOTICE_SECONDS))  # noqa: S311 - not a secret
+            loop.call_later(delay, follower.leave.set)
+        await self._server.stop(seconds + _LAST_SECONDS)
 
     async def stop(self, seconds: float = 0.2) -> None:
         """Stop; proxies keep what they have and try to connect again."""

@@ -18,6 +18,9 @@ ADS = {"ads": {}, "resource_api_version": "V3"}
 SNIFF_SECONDS = 0.04
 """How long a listener waits for a client's first bytes: denials must come within 0.1 s. On a declared HTTP port a
 slower client is waited for by the HTTP filter."""
+TUNNELLED_SECONDS = 20
+"""How long an HTTP connection that came by a tunnel is kept; the answer after that is its last. So clients of an egress
+Envoy that is to end go elsewhere by themselves, without a failed call."""
 LATE_SNIFF_SECONDS = 15.0
 LATE_IDLE_SECONDS = 60.0
 """How long a connection that was silent at first may be without a request."""
@@ -171,19 +174,24 @@ def http_chain(
         use_remote_address=False,
         server_header_transformation="PASS_THROUGH",
         scheme_header_transformation={"match_upstream": True},
-        **_limits(settings, idle or settings.idle_timeout),
+        **_limits(settings, caller, idle or settings.idle_timeout),
     )
     return [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]
 
 
-def _limits(settings: Settings, idle: float) -> dict[str, Any]:
+def _limits(settings: Settings, caller: Caller, idle: float) -> dict[str, Any]:
     """Return the limits that Envoy's page on edge best practices asks for."""
+    tunnelled = caller == denials.TUNNELLED
+    life = {"max_connection_duration": seconds(TUNNELLED_SECONDS)} if tunnelled else {}
     return {
+        # Not between two answers: the client is told with one that it is the last.
+        "http1_safe_max_connection_duration": tunnelled,
         "stream_idle_timeout": seconds(settings.idle_timeout),
         "request_headers_timeout": "30s",
         "max_request_headers_kb": 60,
         "common_http_protocol_options": {
             "idle_timeout": seconds(idle),
+            **life,
             "max_headers_count": 200,
             # nginx's default: a header with "_" can be mistaken for one with "-" behind the egress.
             "headers_with_underscores_action": "ALLOW",

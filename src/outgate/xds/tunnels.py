@@ -227,6 +227,8 @@ def _capture(
         stat_prefix=naming.TUNNEL,
         cluster=EGRESS_CLUSTER,
         tunneling_config={"hostname": "%DOWNSTREAM_LOCAL_ADDRESS%"},
+        # Another egress Envoy is tried where one has just gone.
+        max_connect_attempts=3,
     )
     return building.listener(
         {

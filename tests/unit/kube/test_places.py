@@ -1,7 +1,6 @@
 import ipaddress
 
-from outgate.kube import ranges
-from outgate.kube.controller import _places
+from outgate.kube import places, ranges
 
 
 def slice_(kind: str, *endpoints: tuple[str, bool | None]) -> dict[str, object]:
@@ -14,7 +13,7 @@ def slice_(kind: str, *endpoints: tuple[str, bool | None]) -> dict[str, object]:
 
 
 def test_tunnels_lead_to_egresses_that_are_ready() -> None:
-    found = _places(
+    found = places.chosen(
         [
             slice_("IPv4", ("10.0.0.2", True), ("10.0.0.1", None), ("10.0.0.3", False)),
             slice_("IPv6", ("fd00::1", True)),
@@ -25,8 +24,21 @@ def test_tunnels_lead_to_egresses_that_are_ready() -> None:
 
 
 def test_where_none_is_ready_all_are_tried() -> None:
-    found = _places([slice_("IPv4", ("10.0.0.2", False), ("10.0.0.1", False))])
+    found = places.chosen([slice_("IPv4", ("10.0.0.2", False), ("10.0.0.1", False))])
     assert found == ("10.0.0.1:15008", "10.0.0.2:15008")
+
+
+def leaving(address: str, *, serving: bool) -> dict[str, object]:
+    conditions = {"ready": False, "serving": serving, "terminating": True}
+    return {"addresses": [address], "conditions": conditions}
+
+
+def test_those_that_are_to_end_are_used_only_where_no_other_is_ready() -> None:
+    ending = [leaving("10.0.0.1", serving=True), leaving("10.0.0.2", serving=False)]
+    starting = {"addresses": ["10.0.0.3"], "conditions": {"ready": False, "serving": False}}
+    group = {"addressType": "IPv4", "endpoints": [*ending, starting]}
+    assert places.chosen([group]) == ("10.0.0.1:15008",)
+    assert places.chosen([group, slice_("IPv4", ("10.0.0.4", True))]) == ("10.0.0.4:15008",)
 
 
 def test_ranges_are_those_that_the_cluster_names() -> None:

@@ -267,3 +267,48 @@ async def test_a_large_first_answer_arrives_whole(
     client = connect()
     await client.says()
     assert len((await client.gets()).resources) == 3000
+
+
+async def test_streams_are_handed_over_one_after_another(
+    serve: Serve, connect: Callable[..., Client], publisher: Publisher
+) -> None:
+    publisher.publish((resource("a"),))
+    server = await serve()
+    # All on one connection, as each proxy has its own: what comes later must not end there again.
+    proxies = [connect(f"known-{index}") for index in range(20)]
+    for each in proxies:
+        await each.starts()
+    loop = asyncio.get_running_loop()
+    ended: list[float] = []
+    began = loop.time()
+
+    async def comes_back(proxy: Client, name: str) -> None:
+        assert await proxy.gets() is grpc.aio.EOF
+        assert await proxy.call.code() == grpc.StatusCode.OK
+        ended.append(loop.time() - began)
+        await connect(name).starts()
+
+    async with asyncio.TaskGroup() as group:
+        draining = group.create_task(server.drain(1.0))
+        await asyncio.sleep(0.05)
+        other = await serve()
+        for index, each in enumerate(proxies):
+            group.create_task(comes_back(each, f"known-again-{index}"))
+        await draining
+        assert not server.status()
+    assert max(ended) - min(ended) > 0.4
+    assert max(ended) < 1.5
+    assert len(other.status()) == 20
+
+
+async def test_what_changes_while_a_server_leaves_still_arrives(
+    serve: Serve, connect: Callable[..., Client], publisher: Publisher
+) -> None:
+    server = await serve()
+    client = connect()
+    await client.starts()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(server.drain(2.0))
+        await asyncio.sleep(0.05)
+        publisher.publish((resource("b"),))
+        assert [each.name for each in (await client.gets()).resources] == ["b"]
