@@ -184,8 +184,7 @@ class Controller:
 
     def _program_now(self) -> None:
         changes, self._services = self._services, {}
-        # In an order that every replica finds: what comes early is treated differently where there are many.
-        delta = self.mesh.update(sorted(changes.items(), key=_age))
+        delta = self.mesh.update(changes.items())
         revision = self.egress.publish(delta.changed, delta.removed)
         self.teller.programmed(changes, self._external.version, revision)
         for name in changes:
@@ -202,11 +201,6 @@ def _require_ranges(cidrs: Iterable[Mapping[str, Any]], nodes: Iterable[Mapping[
         if not found:
             hint = "outgate install --cluster-ranges=RANGES, with those of Services and of pods"
             raise UsageError(what, hint=hint)
-
-
-def _age(change: tuple[Name, Mapping[str, Any] | None]) -> tuple[str, Name]:
-    name, service = change
-    return ((service or {}).get("metadata") or {}).get("creationTimestamp", ""), name
 
 
 def _update(kept: dict[Name, Mapping[str, Any]], changes: Changes) -> None:

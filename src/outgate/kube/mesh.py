@@ -34,10 +34,13 @@ class Mesh:
         return Delta(egress.shared(self.site, self.upstream))
 
     def update(self, services: Iterable[tuple[Name, Mapping[str, Any] | None]]) -> Delta:
-        """Take in Services as they are now (None: gone), and return how the snapshot changes."""
+        """Take in Services as they are now (None: gone), and return how the snapshot changes.
+
+        In the order in which they were made, which every replica finds: the first ones are programmed eagerly.
+        """
         changed: list[Destination] = []
         removed: list[Name] = []
-        for name, service in services:
+        for name, service in sorted(services, key=_age):
             derived = self._derive(name, service)
             if derived is None:
                 removed.append(name)
@@ -58,3 +61,8 @@ class Mesh:
         if parsed.problems:
             self.problems[name] = parsed.problems
         return destination(parsed.services[0], ()) if parsed.services else None
+
+
+def _age(change: tuple[Name, Mapping[str, Any] | None]) -> tuple[str, Name]:
+    name, service = change
+    return str((service or {}).get("metadata", {}).get("creationTimestamp", "")), name

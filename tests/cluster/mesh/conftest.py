@@ -109,7 +109,8 @@ def mesh(
     _tool(
         tools / "outgate",
         (sys.executable, "-m", "outgate"),
-        f'[ "$1" != install ] || set -- "$@" {flags}',
+        # Before the others, so that a test's own count.
+        f'[ "$1" != install ] || {{ shift; set -- install {flags} "$@"; }}',
     )
     _tool(tools / "kubectl", cluster.command)
     _images(cluster, folder)
