@@ -3,7 +3,7 @@
 import json
 import sys
 
-from bench import datapath, machine, origin, places, report, scale
+from bench import datapath, kubernetes, machine, origin, places, report, scale
 from bench.commands import BenchError
 from outgate.errors import OutgateError
 
@@ -20,6 +20,10 @@ def main() -> int:
                 "scale": scale.measure(folder),
                 "https": scale.https(folder),
             }
+            try:
+                results["kubernetes"] = kubernetes.measure(folder)
+            except BenchError as error:
+                print(f"not measured in Kubernetes: {error}", file=sys.stderr)  # noqa: T201
     except (BenchError, OutgateError) as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 - a command
         return 1

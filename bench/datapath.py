@@ -71,12 +71,17 @@ def measure(folder: Path) -> list[dict[str, Any]]:
         ways = sorted(
             [*_static(baseline), *_captured(own)], key=lambda way: way.baseline or way.name
         )
+        return compare(ways)
+
+
+def compare(ways: Sequence[Way], rounds: int = ROUNDS) -> list[dict[str, Any]]:
+    """Load each in turn, and return a row for each."""
+    for each in ways:
+        each.ask(1.0)
+    for _ in range(rounds):
         for each in ways:
-            each.ask(1.0)
-        for _ in range(ROUNDS):
-            for each in ways:
-                each.measure(SECONDS)
-        return _rows(ways)
+            each.measure(SECONDS)
+    return _rows(ways)
 
 
 def _rows(ways: Sequence[Way]) -> list[dict[str, Any]]:

@@ -58,6 +58,14 @@ def _wait(log: Path) -> None:
         time.sleep(0.05)
 
 
+def one(address: str, port: int, host: str) -> dict[str, Any]:
+    """Return the configuration of one that runs in a pod, and leads to one address of a host, in plain HTTP."""
+    listener = _listener(HTTP, _http("http", "/dev/stdout", host))
+    del listener["address"]["socket_address"]["network_namespace_filepath"]
+    clusters = [_cluster("http", port, address)]
+    return {"static_resources": {"listeners": [listener], "clusters": clusters}}
+
+
 def _config(log: str, ca_file: str) -> dict[str, Any]:
     return {
         "static_resources": {
@@ -102,14 +110,14 @@ def _log(path: str) -> list[dict[str, Any]]:
     return [{"name": "file", "typed_config": config}]
 
 
-def _http(cluster: str, log: str) -> dict[str, Any]:
+def _http(cluster: str, log: str, host: str = places.DOMAIN) -> dict[str, Any]:
     hosts = {
         "name": "allowed",
-        "domains": [places.DOMAIN, f"{places.DOMAIN}:*"],
+        "domains": [host, f"{host}:*"],
         "routes": [
             {
                 "match": {"prefix": "/"},
-                "route": {"cluster": cluster, "host_rewrite_literal": places.DOMAIN},
+                "route": {"cluster": cluster, "host_rewrite_literal": host},
             }
         ],
     }
@@ -135,9 +143,9 @@ def _tcp(log: str) -> dict[str, Any]:
     return {"name": "tcp", "typed_config": config}
 
 
-def _cluster(name: str, port: int) -> dict[str, Any]:
-    address = {"socket_address": {"address": places.ORIGIN, "port_value": port}}
-    endpoints = [{"lb_endpoints": [{"endpoint": {"address": address}}]}]
+def _cluster(name: str, port: int, address: str = places.ORIGIN) -> dict[str, Any]:
+    where = {"socket_address": {"address": address, "port_value": port}}
+    endpoints = [{"lb_endpoints": [{"endpoint": {"address": where}}]}]
     return {
         "name": name,
         "type": "STATIC",

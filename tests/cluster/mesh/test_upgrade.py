@@ -10,10 +10,13 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
+import httpx2
 import pytest
-import yaml
-from tests.cluster.commands import ClusterError
+from lightkube import ApiError, Client, KubeConfig
+from lightkube.resources.core_v1 import Pod
 from tests.cluster.internet import ClusterInternet
 from tests.cluster.mesh.conftest import HUB, SERVICES, SYSTEM, Mesh
 
@@ -37,7 +40,10 @@ spec:
         if why=$(curl -sSf -m 20 -o /dev/null "$@" 2>&1); then echo $kind; else echo "failed: $kind $why"; fi
       }
       # Never without a request under way: whoever cuts this connection cuts one off.
-      (while :; do call kept --fail-early 'http://externalbin/delay/1?[1-10]'; done) &
+      (while :; do
+        curl -sSf --fail-early -m 20 -o /dev/null -w '%{stderr}kept\\n' 'http://externalbin/delay/1?[1-1000]' ||
+          echo failed: kept
+      done) &
       (while :; do call long http://externalbin/delay/8; done) &
       while :; do
         call new http://externalbin/headers
@@ -137,40 +143,41 @@ POD = {
 
 
 class Maker:
-    """Makes pods in a labelled namespace all the time; few of them are more than asked for, as each takes a second."""
+    """Makes pods in a labelled namespace all the time; most only for show, as each that runs takes a second."""
 
     def __init__(self, mesh: Mesh, namespace: str) -> None:
-        self.mesh, self.namespace = mesh, namespace
+        config = KubeConfig.from_file(mesh.cluster.kubeconfig)
+        self.client: Any = Client(config, namespace=namespace)
         self.images = Counter[str]()
         self.problems: list[str] = []
         self._end = threading.Event()
-        self._thread = threading.Thread(target=self._run)
 
-    def make(self, *flags: str) -> None:
-        create = ("create", "-n", self.namespace, "-f", "-", "-o=json", *flags)
+    def make(self, *, only_for_show: bool = False) -> None:
         try:
-            made = json.loads(self.mesh.cluster.kubectl(*create, text=yaml.safe_dump(POD)))
-        except ClusterError as error:
+            made = self.client.create(Pod.from_dict(POD), dry_run=only_for_show)
+        except (ApiError, httpx2.HTTPError) as error:
             self.problems.append(str(error))
             return
-        found = {each["name"]: each["image"] for each in made["spec"].get("initContainers", ())}
+        found = {each.name: each.image for each in (made.spec and made.spec.initContainers) or ()}
         if found.keys() < {"outgate-init", "outgate-proxy"}:
             self.problems.append(f"not captured: {made}")
-        self.images[found.get("outgate-proxy", "")] += 1
+        self.images[str(found.get("outgate-proxy"))] += 1
 
     def _run(self) -> None:
-        while not self._end.is_set():
-            self.make("--dry-run=server")
-            self._end.wait(0.2)
+        while not self._end.wait(0.02):
+            self.make(only_for_show=True)
 
     @contextlib.contextmanager
     def making(self) -> Iterator[None]:
-        self._thread.start()
-        try:
-            yield
-        finally:
-            self._end.set()
-            self._thread.join()
+        with ThreadPoolExecutor(2) as pool:
+            running = [pool.submit(self._run) for _ in range(2)]
+            try:
+                yield
+            finally:
+                self._end.set()
+            for each in running:
+                each.result()
+        self.client.close()
 
 
 @pytest.fixture(scope="module")
@@ -192,15 +199,20 @@ def test_pods_that_are_made_during_an_upgrade_are_captured(loops: Loops) -> None
         maker = Maker(mesh, name)
         with maker.making():
             maker.make()
+            # The node hears late of where the webhook is: the one of before must serve on.
+            mesh.cluster.stop("kube-proxy")
             # Controller and egress at once: each has to do while the other changes.
             apply(mesh, f"--egress-replicas 2 --hub {NEXT}")
             maker.make()
             settled(mesh)
+            time.sleep(1)
+            mesh.cluster.start("kube-proxy")
             maker.make()
             # The controller of before serves for some seconds yet.
             time.sleep(leaving.LINGER_SECONDS + leaving.SHORTEST_SECONDS)
         assert maker.problems == []
         assert len(maker.images) == 2, maker.images
+        assert maker.images.total() > 100
         ready = ("wait", "-n", name, "--for=condition=Ready", "pod", "--all", "--timeout=60s")
         mesh.cluster.kubectl(*ready, seconds=70)
 

@@ -1,0 +1,106 @@
+"""What the controller follows with, against a real API server: a watch goes on where it was, and nothing is missed."""
+
+import asyncio
+import base64
+import json
+from collections.abc import Callable
+
+import pytest
+from lightkube import AsyncClient, KubeConfig
+from tests.cluster.cluster import Cluster
+
+from outgate.kube import client as api
+from outgate.kube import kinds
+from outgate.kube.client import Scope
+from outgate.kube.watching import Changes, Follower
+
+pytestmark = pytest.mark.cluster
+
+SERVICE = """
+apiVersion: v1
+kind: Service
+metadata: {name: NAME}
+spec: {type: ExternalName, externalName: NAME.test}
+"""
+
+
+class Seen:
+    """The Services of a namespace, as a follower tells of them."""
+
+    def __init__(self, cluster: Cluster, namespace: str) -> None:
+        self.names: set[str] = set()
+        self.client = AsyncClient(KubeConfig.from_file(cluster.kubeconfig))
+        self.follower = Follower(self.client, kinds.SERVICE, self._take, Scope(namespace))
+
+    def _take(self, changes: Changes) -> None:
+        for name, item in changes.items():
+            (self.names.discard if item is None else self.names.add)(name.name)
+
+    @property
+    def version(self) -> str:
+        return self.follower._version
+
+    async def until(self, is_so: Callable[[], bool]) -> None:
+        async with asyncio.timeout(20):
+            while not is_so():  # noqa: ASYNC110 - what is waited for tells nobody
+                await asyncio.sleep(0.02)
+
+
+def make(cluster: Cluster, namespace: str, *names: str) -> None:
+    cluster.apply(*(SERVICE.replace("NAME", each) for each in names), namespace=namespace)
+
+
+async def test_a_watch_in_which_nothing_happens_goes_on(
+    cluster: Cluster, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others' changes make its version too old, but for the bookmarks; the server sends one before a watch ends."""
+    monkeypatch.setattr(api, "WATCH_SECONDS", 4)
+    seen = Seen(cluster, namespace)
+    make(cluster, namespace, "one")
+    async with asyncio.TaskGroup() as group:
+        following = group.create_task(seen.follower.run())
+        await seen.until(lambda: seen.names == {"one"})
+        before = seen.version
+        cluster.kubectl("create", "configmap", "-n", namespace, "other")
+        await seen.until(lambda: seen.version != before)
+        # The one after it, too.
+        again = seen.version
+        cluster.kubectl("delete", "configmap", "-n", namespace, "other")
+        await seen.until(lambda: seen.version != again)
+        make(cluster, namespace, "two")
+        await seen.until(lambda: seen.names == {"one", "two"})
+        following.cancel()
+    await seen.client.close()
+    assert seen.follower.lists == 1
+
+
+def compact(cluster: Cluster) -> None:
+    """Have etcd forget what was before."""
+
+    def ask(path: str, **words: object) -> dict[str, dict[str, str]]:
+        text = json.dumps(words)
+        url = f"http://127.0.0.1:2379/v3/kv/{path}"
+        found = json.loads(cluster.node.run("curl", "-sSf", url, "-d", text))
+        return dict(found)
+
+    key = base64.b64encode(b"/").decode()
+    revision = ask("range", key=key)["header"]["revision"]
+    ask("compaction", revision=revision, physical=True)
+
+
+async def test_what_was_missed_is_noticed(cluster: Cluster, namespace: str) -> None:
+    seen = Seen(cluster, namespace)
+    make(cluster, namespace, "stays", "goes")
+    async with asyncio.TaskGroup() as group:
+        following = group.create_task(seen.follower.run())
+        await seen.until(lambda: seen.names == {"stays", "goes"})
+        # While this waits for commands, the follower's loop stands still: it is cut off, and sees nothing.
+        cluster.stop("kube-apiserver")
+        cluster.start("kube-apiserver")
+        cluster.kubectl("delete", "service", "goes", "-n", namespace)
+        make(cluster, namespace, "comes")
+        compact(cluster)
+        await seen.until(lambda: seen.names == {"stays", "comes"})
+        following.cancel()
+    await seen.client.close()
+    assert seen.follower.lists == 2
