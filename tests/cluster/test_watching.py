@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from lightkube import AsyncClient, KubeConfig
@@ -53,7 +54,7 @@ def make(cluster: Cluster, namespace: str, *names: str) -> None:
 async def test_a_watch_in_which_nothing_happens_goes_on(
     cluster: Cluster, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Others' changes make its version too old, but for the bookmarks; the server sends one before a watch ends."""
+    """Changes elsewhere would make its version too old, but for bookmarks; the server sends one before a watch ends."""
     monkeypatch.setattr(api, "WATCH_SECONDS", 4)
     seen = Seen(cluster, namespace)
     make(cluster, namespace, "one")
@@ -61,12 +62,13 @@ async def test_a_watch_in_which_nothing_happens_goes_on(
         following = group.create_task(seen.follower.run())
         await seen.until(lambda: seen.names == {"one"})
         before = seen.version
-        cluster.kubectl("create", "configmap", "-n", namespace, "other")
-        await seen.until(lambda: seen.version != before)
-        # The one after it, too.
-        again = seen.version
-        cluster.kubectl("delete", "configmap", "-n", namespace, "other")
-        await seen.until(lambda: seen.version != again)
+        with cluster.namespace() as elsewhere:
+            make(cluster, elsewhere, "other")
+            await seen.until(lambda: seen.version != before)
+            # In the watch after it, too.
+            again = seen.version
+            make(cluster, elsewhere, "another")
+            await seen.until(lambda: seen.version != again)
         make(cluster, namespace, "two")
         await seen.until(lambda: seen.names == {"one", "two"})
         following.cancel()
@@ -74,18 +76,18 @@ async def test_a_watch_in_which_nothing_happens_goes_on(
     assert seen.follower.lists == 1
 
 
-def compact(cluster: Cluster) -> None:
-    """Have etcd forget what was before."""
+def delete_unseen(cluster: Cluster, namespace: str, name: str) -> None:
+    """Delete a Service where no API server tells of it, and have etcd forget that it was there."""
 
-    def ask(path: str, **words: object) -> dict[str, dict[str, str]]:
-        text = json.dumps(words)
+    def ask(path: str, **words: object) -> dict[str, Any]:
         url = f"http://127.0.0.1:2379/v3/kv/{path}"
-        found = json.loads(cluster.node.run("curl", "-sSf", url, "-d", text))
+        found = json.loads(cluster.node.run("curl", "-sSf", url, "-d", json.dumps(words)))
         return dict(found)
 
-    key = base64.b64encode(b"/").decode()
-    revision = ask("range", key=key)["header"]["revision"]
-    ask("compaction", revision=revision, physical=True)
+    key = base64.b64encode(f"/registry/services/specs/{namespace}/{name}".encode()).decode()
+    deleted = ask("deleterange", key=key)
+    assert deleted["deleted"] == "1"
+    ask("compaction", revision=deleted["header"]["revision"], physical=True)
 
 
 async def test_what_was_missed_is_noticed(cluster: Cluster, namespace: str) -> None:
@@ -94,13 +96,13 @@ async def test_what_was_missed_is_noticed(cluster: Cluster, namespace: str) -> N
     async with asyncio.TaskGroup() as group:
         following = group.create_task(seen.follower.run())
         await seen.until(lambda: seen.names == {"stays", "goes"})
-        # While this waits for commands, the follower's loop stands still: it is cut off, and sees nothing.
+        # The follower's loop stands still while this one waits for commands: it is cut off, and sees nothing.
         cluster.stop("kube-apiserver")
+        delete_unseen(cluster, namespace, "goes")
         cluster.start("kube-apiserver")
-        cluster.kubectl("delete", "service", "goes", "-n", namespace)
         make(cluster, namespace, "comes")
-        compact(cluster)
         await seen.until(lambda: seen.names == {"stays", "comes"})
         following.cancel()
     await seen.client.close()
+    # The version that it had was too old to go on from.
     assert seen.follower.lists == 2

@@ -118,8 +118,7 @@ def without_controller(mesh: Mesh) -> Iterator[None]:
     scale = ("scale", "-n", SYSTEM, "deployment/outgate-controller")
     mesh.cluster.kubectl(*scale, "--replicas=0")
     # It would serve on for some seconds.
-    pods = ("-n", SYSTEM, "-l", "app.kubernetes.io/name=outgate-controller")
-    mesh.cluster.kubectl("delete", "pod", *pods, "--grace-period=0", "--force")
+    mesh.cluster.node.run("pkill", "-KILL", "-f", "outgate controller --hub")
     yield
     mesh.cluster.kubectl(*scale, "--replicas=1")
     mesh.cluster.kubectl(
