@@ -36,7 +36,7 @@ spec:
       mkdir /tmp/w
       echo hello > /tmp/w/index.html
       (while :; do echo first | nc -l -p 9; done) &
-      httpd -f -p 8080 -h /tmp/w
+      httpd -f -p '[::]:8080' -h /tmp/w
     readinessProbe: {tcpSocket: {port: 8080}, periodSeconds: 1}
 ---
 apiVersion: v1
@@ -44,6 +44,7 @@ kind: Service
 metadata: {name: web}
 spec:
   selector: {app: web}
+  ipFamilyPolicy: PreferDualStack
   ports: [{name: http, port: 80, targetPort: 8080}, {name: first, port: 9}]
 """
 
@@ -68,7 +69,17 @@ class Caller:
 
 
 @pytest.fixture(scope="module")
-def app(mesh: Mesh) -> Iterator[Caller]:
+def other(mesh: Mesh) -> Iterator[Caller]:
+    """A captured pod in another namespace, whose Services have the same names and lead elsewhere; it only starts."""
+    with mesh.cluster.namespace() as name:
+        services = SERVICES.replace("httpbin.org", "two.test")
+        mesh.cluster.apply(services, mesh.inject(APP), namespace=name)
+        yield Caller(mesh, name)
+
+
+@pytest.fixture(scope="module")
+def app(mesh: Mesh, other: Caller) -> Iterator[Caller]:
+    assert other.namespace
     with mesh.cluster.namespace() as name:
         mesh.cluster.apply(SERVICES, WEB, mesh.inject(APP), namespace=name)
         mesh.cluster.wait("Ready", "pod/app", "pod/web", namespace=name)
@@ -131,13 +142,48 @@ def test_inside_calls_go_straight(app: Caller) -> None:
     assert "Name:" in app.run("nslookup kubernetes.default.svc.cluster.local")
 
 
-def test_services_are_their_namespaces_own(app: Caller) -> None:
-    with app.mesh.cluster.namespace() as other:
-        service = SERVICES.split("---")[0].replace("httpbin.org", "two.test")
-        app.mesh.cluster.apply(service, namespace=other)
-        url = f"http://externalbin.{other}/headers"
-        answer = app.curl("--retry 20 --retry-delay 1 --retry-all-errors -f", url)
-        assert json.loads(answer)["headers"]["Host"] == "two.test"
-        assert (
-            json.loads(app.curl("http://externalbin/headers"))["headers"]["Host"] == "httpbin.org"
-        )
+def host(caller: Caller, name: str) -> str:
+    """Return for which host a service's answer is."""
+    patient = "--retry 20 --retry-delay 1 --retry-all-errors -f"
+    answer = json.loads(caller.curl(f"{patient} http://{name}/headers"))
+    return str(answer["headers"]["Host"])
+
+
+def test_services_are_their_namespaces_own(app: Caller, other: Caller) -> None:
+    other.mesh.cluster.wait("Ready", "pod/app", namespace=other.namespace)
+    assert host(app, "externalbin") == "httpbin.org"
+    assert host(other, "externalbin") == "two.test"
+    assert host(app, f"externalbin.{other.namespace}") == "two.test"
+    assert host(other, f"externalbin.{app.namespace}") == "httpbin.org"
+
+
+@pytest.fixture
+def ipv6(internet: ClusterInternet) -> None:
+    if not internet.plan.ipv6:
+        pytest.skip("this machine has no IPv6")
+
+
+@pytest.mark.usefixtures("ipv6")
+def test_ipv6_inside_goes_straight(app: Caller) -> None:
+    get = ("get", "-n", app.namespace)
+    service = app.mesh.cluster.kubectl(*get, "service", "web", "-o=jsonpath={.spec.clusterIPs[1]}")
+    pod = app.mesh.cluster.kubectl(*get, "pod", "web", "-o=jsonpath={.status.podIPs[1].ip}")
+    assert ":" in service
+    assert app.curl(f"'http://[{service}]/'").strip() == "hello"
+    assert app.curl(f"'http://[{pod}]:8080/'").strip() == "hello"
+
+
+@pytest.mark.usefixtures("ipv6")
+def test_ipv6_to_the_outside_is_captured(app: Caller, internet: ClusterInternet) -> None:
+    answer = json.loads(app.curl("-6 http://externalbin/headers"))
+    assert answer["headers"]["Host"] == "httpbin.org"
+    (address,) = internet.plan.records()["httpbin.org", "AAAA"]
+    said = app.curl(f"-i -H 'Host: httpbin.org' 'http://[{address}]/headers'")
+    assert said.startswith("HTTP/1.1 403")
+    (canary,) = internet.plan.records()["canary.test", "AAAA"]
+    before = len(internet.canary())
+    for url in (f"http://[{canary}]:9999/", f"tftp://[{canary}]:9999/x"):
+        assert "timed out" not in app.curl(f"--connect-timeout 2 '{url}'")
+    path = ("get", "pod", "app", "-n", app.namespace, "-o=jsonpath={.status.podIPs[*].ip}")
+    own = set(app.mesh.cluster.kubectl(*path).split())
+    assert [each for each in internet.canary(before) if each.get("source") in own] == []

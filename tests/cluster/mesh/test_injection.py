@@ -119,6 +119,8 @@ def without_controller(mesh: Mesh) -> Iterator[None]:
     mesh.cluster.kubectl(*scale, "--replicas=0")
     # It would serve on for some seconds.
     mesh.cluster.node.run("pkill", "-KILL", "-f", "outgate controller --hub")
+    gone = ("wait", "-n", SYSTEM, "--for=delete", "pod", "--timeout=60s")
+    mesh.cluster.kubectl(*gone, "-l", "app.kubernetes.io/name=outgate-controller", seconds=70)
     yield
     mesh.cluster.kubectl(*scale, "--replicas=1")
     mesh.cluster.kubectl(
