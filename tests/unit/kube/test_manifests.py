@@ -10,7 +10,9 @@ from click.testing import CliRunner
 
 from outgate.cli.main import cli
 from outgate.errors import UsageError
+from outgate.kube import leaving
 from outgate.serve import authority
+from outgate.xds import pipeline
 
 
 def install(*words: str) -> list[dict[str, Any]]:
@@ -109,3 +111,18 @@ def test_bad_flags_print_no_manifest(words: list[str], message: str) -> None:
     assert isinstance(result.exception, UsageError)
     assert message in str(result.exception)
     assert result.stdout == ""
+
+
+def test_pods_have_time_to_hand_over_what_they_have() -> None:
+    found = install()
+    controller = one(found, "Deployment", "outgate-controller")["spec"]
+    egress = one(found, "Deployment", "outgate-egress")["spec"]
+    needed = leaving.LINGER_SECONDS + leaving.LONGEST_SECONDS
+    assert controller["template"]["spec"]["terminationGracePeriodSeconds"] > needed
+    grace = egress["template"]["spec"]["terminationGracePeriodSeconds"]
+    (envoy,) = egress["template"]["spec"]["containers"]
+    stays = envoy["lifecycle"]["preStop"]["sleep"]["seconds"]
+    # Each HTTP connection gets its last answer before.
+    assert pipeline.TUNNELLED_SECONDS + 2 < stays < grace
+    for each in (controller, egress):
+        assert each["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
