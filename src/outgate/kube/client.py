@@ -42,6 +42,8 @@ TROUBLE = (httpx2.HTTPError, httpx2.InvalidURL, OSError)
 GONE, NOT_FOUND, CONFLICT = 410, 404, 409
 WATCH_SECONDS = 240
 """The server ends a watch after it, and the next one goes on; load balancers cut silent connections later."""
+SILENCE_SECONDS = 120
+"""Bookmarks come each minute, so that a watch that says nothing for longer is broken."""
 _CHUNK = 500
 
 
@@ -113,8 +115,7 @@ async def follow(
     request = generic.build_adapter_request(
         generic.prepare_request("list", kind, watch=True, params=params, **scope.place(kind))
     )
-    # Bookmarks come each minute, so that one that says nothing for longer is broken.
-    silence = httpx2.Timeout(10.0, read=WATCH_SECONDS / 2)
+    silence = httpx2.Timeout(10.0, read=SILENCE_SECONDS)
     request.extensions = {**request.extensions, "timeout": silence.as_dict()}
     response = await generic.send(request, stream=True)
     try:
