@@ -13,9 +13,12 @@ demo: debian $(STAMP)
 test: lint images-debian
 	$(BIN)/pytest -q --timeout 120
 
-# A real Kubernetes of one node, from its sources; or the one that OUTGATE_TEST_KUBECONFIG names.
+# A real Kubernetes of one node, from its sources; or the one that OUTGATE_TEST_KUBECONFIG names. Of ours, there are two:
+# most of these tests wait most of the time.
 test-cluster: $(if $(OUTGATE_TEST_KUBECONFIG),$(STAMP),cluster-build)
-	$(BIN)/pytest -q tests/cluster --timeout 300
+	$(BIN)/pytest -q tests/cluster --timeout 300 $(if $(OUTGATE_TEST_KUBECONFIG),,$(TWO_CLUSTERS))
+
+TWO_CLUSTERS := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 # eval "$(make -s cluster-up)" sets KUBECONFIG.
 cluster-up: cluster-build

@@ -20,6 +20,17 @@ from tests.cluster.node import Node
 from tests.cluster.places import COUNT, Place
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """End here, with the one reason, where several processes were to have a cluster each: they cannot say it."""
+    several = session.config.getoption("numprocesses", None) and not os.environ.get(EXTERNAL)
+    if several and not hasattr(session.config, "workerinput"):
+        try:
+            life.require()
+            builds.build(_say(session.config))
+        except ClusterError as error:
+            pytest.exit(f"no cluster for these tests: {error}", returncode=1)
+
+
 @pytest.fixture(scope="session")
 def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
     """The cluster; where there cannot be one the session ends, with the one reason."""
@@ -71,7 +82,9 @@ def _cluster(config: pytest.Config) -> Iterator[Cluster]:
             return
     node = life.start(*claims.first_free(range(1, COUNT)))
     try:
-        yield Cluster.own(node)
+        # Else somebody's `down` may take it away.
+        with claims.use(node.place):
+            yield Cluster.own(node)
     finally:
         life.stop(node.place, node)
 

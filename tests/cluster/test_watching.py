@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import itertools
 import json
 from collections.abc import Callable
 from typing import Any
@@ -51,6 +52,14 @@ def make(cluster: Cluster, namespace: str, *names: str) -> None:
     cluster.apply(*(SERVICE.replace("NAME", each) for each in names), namespace=namespace)
 
 
+async def stir(cluster: Cluster) -> None:
+    """Change Services elsewhere, until cancelled: a bookmark tells of what was changed since its watch began."""
+    with cluster.namespace() as elsewhere:
+        for number in itertools.count():
+            await asyncio.to_thread(make, cluster, elsewhere, f"other-{number}")
+            await asyncio.sleep(0.2)
+
+
 async def test_a_watch_in_which_nothing_happens_goes_on(
     cluster: Cluster, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -59,19 +68,16 @@ async def test_a_watch_in_which_nothing_happens_goes_on(
     seen = Seen(cluster, namespace)
     make(cluster, namespace, "one")
     async with asyncio.TaskGroup() as group:
-        following = group.create_task(seen.follower.run())
+        others = [group.create_task(each) for each in (seen.follower.run(), stir(cluster))]
         await seen.until(lambda: seen.names == {"one"})
-        before = seen.version
-        with cluster.namespace() as elsewhere:
-            make(cluster, elsewhere, "other")
-            await seen.until(lambda: seen.version != before)
-            # In the watch after it, too.
-            again = seen.version
-            make(cluster, elsewhere, "another")
-            await seen.until(lambda: seen.version != again)
-        make(cluster, namespace, "two")
+        # In the watch after the first, too.
+        for _ in range(2):
+            before = seen.version
+            await seen.until(lambda: seen.version != before)  # noqa: B023
+        await asyncio.to_thread(make, cluster, namespace, "two")
         await seen.until(lambda: seen.names == {"one", "two"})
-        following.cancel()
+        for each in others:
+            each.cancel()
     await seen.client.close()
     assert seen.follower.lists == 1
 

@@ -54,7 +54,7 @@ class Follower:
                     # Changes were missed: only a list can tell.
                     self._version = ""
                     continue
-                _log.warning("following %s: %s", self._what(), error or type(error).__name__)
+                _log.warning("following %s: %s", self._what(), str(error) or type(error).__name__)
                 await asyncio.sleep(self._pause * random.uniform(0.5, 1.5))  # noqa: S311 - not a secret
                 self._pause = min(self._pause * 2, LONGEST_PAUSE)
 

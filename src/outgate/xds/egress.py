@@ -12,7 +12,7 @@ from outgate.model.addresses import Address, Allocation
 from outgate.model.destinations import Destination, External, Internal
 from outgate.model.names import Name
 from outgate.model.workloads import Workload
-from outgate.xds import clusters, dns, listeners, naming, routes, tunnels
+from outgate.xds import clusters, dns, listeners, naming, pipeline, routes, tunnels
 from outgate.xds.clusters import Upstream
 from outgate.xds.snapshot import Resource
 
@@ -26,7 +26,7 @@ class Site:
 
     `log` is the egress log's path, `tunnel` where sidecars' tunnels arrive (`tunnels.place`), `dns_port` and
     `forward_port` are on the host's loopback, 0 for none; `forward_resolvers` answer workloads of which only some
-    ranges are captured.
+    ranges are captured. `sniff` is how many seconds a client at a tunnel's far end has for its first bytes.
     """
 
     log: str
@@ -34,6 +34,7 @@ class Site:
     dns_port: int = 0
     forward_port: int = 0
     forward_resolvers: tuple[str, ...] = ()
+    sniff: float = pipeline.SNIFF_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ def shared(site: Site, upstream: Upstream) -> tuple[Resource, ...]:
     """Return what is there without any service or workload."""
     return (
         *clusters.shared(),
-        listeners.capture(upstream.settings, site.log, ()),
+        listeners.capture(upstream.settings, site.log, (), site.sniff),
         *listeners.shared(upstream.settings, site.log),
         *tunnels.front(site.tunnel, upstream.settings),
         *_names(site, ()),
@@ -137,7 +138,8 @@ def program(
         delta = replace(delta, changed=(*delta.changed, *tables))
     counted = _ports(previous, wanted.values(), (*gone, *wanted))
     if counted.keys() != previous.ports.keys():
-        tunnels_end = listeners.capture(upstream.settings, site.log, tuple(sorted(counted)))
+        ports = tuple(sorted(counted))
+        tunnels_end = listeners.capture(upstream.settings, site.log, ports, site.sniff)
         delta = replace(delta, changed=(*delta.changed, tunnels_end))
     return Programmed(allocation, destinations, resources, records, counted), delta
 

@@ -112,13 +112,18 @@ def _dns_proxy(cluster: str, idle: float) -> dict[str, Any]:
     return {"name": "envoy.filters.udp_listener.udp_proxy", "typed_config": proxy}
 
 
-def capture(settings: Settings, log: str, ports: tuple[int, ...]) -> Resource:
-    """Return the inner listener at the end of tunnels; `ports` are those of declared HTTP services."""
+def capture(
+    settings: Settings, log: str, ports: tuple[int, ...], sniff: float = pipeline.SNIFF_SECONDS
+) -> Resource:
+    """Return the inner listener at the end of tunnels; `ports` are those of declared HTTP services.
+
+    A client that says nothing for `sniff` seconds is taken as one of plain TCP, but on those ports.
+    """
     return building.listener(
         {
             "name": naming.CAPTURE,
             "internal_listener": {},
-            **_sniffing(pipeline.SNIFF_SECONDS),
+            **_sniffing(sniff),
             **pipeline.chains(settings, log, denials.TUNNELLED, ports),
         }
     )

@@ -111,6 +111,13 @@ def test_what_is_not_declared_is_denied_with_a_reason(app: Caller) -> None:
     assert line["reason"]
 
 
+def test_a_client_that_is_slow_with_its_first_bytes_is_served(app: Caller) -> None:
+    request = "GET /headers HTTP/1.0\\r\\nHost: externalbin\\r\\n\\r\\n"
+    said = app.run(f"(sleep 0.4; printf '{request}'; sleep 1) | nc -w 5 externalbin 80")
+    assert said.startswith("HTTP/1.")
+    assert " 200 " in said.splitlines()[0]
+
+
 @pytest.mark.parametrize(
     "url", ["https://www.google.com/", "http://httpbin.org:8080/", "telnet://tcp.test:7777"]
 )
