@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 Changes = Mapping[Name, Item | None]
 """Objects by name, as they are now; None: gone."""
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 
 
 def name_of(item: Item) -> Name:
