@@ -79,6 +79,12 @@ def _envoy(argument: str) -> int:
     return processes.find(argument, "envoy")
 
 
+def _egress(own: Own) -> int:
+    get = ("get", "pod", "-n", cluster.SYSTEM, "-l", "app.kubernetes.io/name=outgate-egress")
+    # By its full name: other clusters on this machine have some, too.
+    return _envoy(f"egress~{own.kubectl(*get, '-o=jsonpath={.items[0].metadata.name}')}")
+
+
 def _webhook(own: Own) -> dict[str, Any]:
     """Return how long the webhook takes for a pod, asked by itself, and what the API server takes with and without."""
     asked = _door(own)
@@ -166,7 +172,7 @@ def _data_path(own: Own) -> list[dict[str, Any]]:
     own.apply(cluster.pod("captured"), namespace=_PLAIN, inject=True)
     ready = ("wait", "-n", _PLAIN, "--for=condition=Ready", cluster.PATIENCE)
     own.kubectl(*ready, "pod/straight", "pod/static", "pod/captured")
-    egress = [_envoy("egress~"), _envoy(f"sidecar~captured.{_PLAIN}")]
+    egress = [_egress(own), _envoy(f"sidecar~captured.{_PLAIN}")]
 
     def way(name: str, pod: str, url: str, pids: Sequence[int]) -> Way:
         prefix, host = own.exec(_PLAIN, pod), HOST if pod == "static" else ""
@@ -193,7 +199,7 @@ def _services(own: Own) -> dict[str, Any]:
     """Return what it takes until the last of many Services that are made at once can be called."""
     own.apply(cluster.pod("many"), namespace=_PLAIN, inject=True)
     own.kubectl("wait", "-n", _PLAIN, "--for=condition=Ready", cluster.PATIENCE, "pod/many")
-    controller = processes.find("--imagePullPolicy=", "python3.11")
+    controller = processes.find(f"--hub={cluster.HUB}", "python3.11")
     items = [_service(f"many-{number}", PORT, many="yes") for number in range(SERVICES)]
     text = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
     url = f"http://many-{SERVICES - 1}:{PORT}/1k"
@@ -218,7 +224,7 @@ def _services(own: Own) -> dict[str, Any]:
         "ended_s": round(time.monotonic() - began, 2),
         "controller_cpu_s": round(cpu, 2),
         "controller_rss_mb": round(processes.rss_mb([controller])),
-        "egress_rss_mb": round(processes.rss_mb([_envoy("egress~")])),
+        "egress_rss_mb": round(processes.rss_mb([_egress(own)])),
         "api_calls": calls,
     }
 

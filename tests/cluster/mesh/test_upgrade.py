@@ -240,3 +240,13 @@ def test_no_call_has_failed_meanwhile(loops: Loops, old: list[str]) -> None:
     assert [each for each in loops.said() if each.startswith("failed")] == []
     assert "escaped" not in loops.said()
     assert loops.escaped() == []
+
+
+def test_while_one_of_two_egresses_is_killed_calls_go_by_the_other(loops: Loops) -> None:
+    since = len(loops.said())
+    killed = loops.mesh.cluster.node.run("pgrep", "-f", "^envoy.*egress~").split()[0]
+    loops.mesh.cluster.node.run("kill", "-KILL", killed)
+    loops.wait_for(10, "new", since=since)
+    # One call may have been under way.
+    assert len([each for each in loops.said()[since:] if each.startswith("failed: new")]) <= 1
+    assert loops.escaped() == []
