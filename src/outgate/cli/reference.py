@@ -41,14 +41,18 @@ def settings() -> str:
     """Return docs/settings.md."""
     parts = ["# Settings", "", NOTE, ""]
     parts += [
-        "Each is an environment variable, read when a command starts; an unknown one is an error.",
+        "Each is an environment variable, read when a command starts; an unknown one is an error. In a cluster,",
+        "`outgate install --set NAME=VALUE` sets those that have an effect there, and refuses the others.",
         "",
     ]
-    parts += ["| variable | default | meaning |", "|---|---|---|"]
+    parts += ["| variable | default | in a cluster | meaning |", "|---|---|---|---|"]
     for each in fields(Settings):
         default = ",".join(each.default) if isinstance(each.default, tuple) else each.default
         shown = "" if default in (None, "") else f"`{default}`"
-        parts.append(f"| `{PREFIX}{each.name.upper()}` | {shown} | {each.metadata['doc']} |")
+        heeded = each.metadata["cluster"]
+        where = f"`install {heeded}`" if isinstance(heeded, str) else "yes" if heeded else ""
+        name, doc = f"`{PREFIX}{each.name.upper()}`", each.metadata["doc"]
+        parts.append(f"| {name} | {shown} | {where} | {doc} |")
     return "\n".join([*parts, ""])
 
 

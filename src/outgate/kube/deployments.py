@@ -28,6 +28,7 @@ class Install:
     images: options.Options = field(default_factory=options.Options)
     replicas: int = 2
     egress_replicas: int = 2
+    egress_max_connections: int = 20_000
     ranges: str = ""
     ca_bundle: str = ""
     settings: tuple[tuple[str, str], ...] = ()
@@ -123,7 +124,7 @@ def _controller(install: Install) -> Manifest:
 
 
 def _egress(install: Install) -> Manifest:
-    form = bootstrap.render(options.XDS_ADDRESS, 20_000)
+    form = bootstrap.render(options.XDS_ADDRESS, install.egress_max_connections)
     mounts, volumes = bootstrap.mounts(), bootstrap.volumes()
     if install.ca_bundle:
         mounts.append({"name": UPSTREAM_CA, "mountPath": _CA_FOLDER, "readOnly": True})

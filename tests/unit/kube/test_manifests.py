@@ -77,7 +77,9 @@ def test_flags_reach_what_they_are_for(tmp_path: Path) -> None:
         "--egress-replicas=4",
         "--cluster-ranges=10.0.0.1/24,fd00::/112",
         f"--ca-file={bundle}",
+        "--egress-max-connections=77",
         "--set=OUTGATE_EAGER_SERVICES=5",
+        "--set=OUTGATE_RESOLVERS=192.0.2.1,192.0.2.2",
     )
     controller = one(found, "Deployment", "outgate-controller")["spec"]
     egress = one(found, "Deployment", "outgate-egress")["spec"]
@@ -87,9 +89,11 @@ def test_flags_reach_what_they_are_for(tmp_path: Path) -> None:
     assert container["imagePullPolicy"] == "Never"
     assert "--cluster-ranges=10.0.0.0/24,fd00::/112" in container["args"]
     assert {"name": "OUTGATE_EAGER_SERVICES", "value": "5"} in container["env"]
+    assert {"name": "OUTGATE_RESOLVERS", "value": "192.0.2.1,192.0.2.2"} in container["env"]
     where = container["args"][-1].removeprefix("--ca-file=")
     (envoy,) = egress["template"]["spec"]["containers"]
     assert envoy["image"] == "registry.test/mesh/envoy:v1.40.0"
+    assert '"max_active_downstream_connections": "77"' in envoy["args"][1]
     mounted = {each["mountPath"]: each["name"] for each in envoy["volumeMounts"]}
     data = one(found, "ConfigMap", mounted[str(Path(where).parent)])["data"]
     assert data[Path(where).name] == bundle.read_text()
@@ -102,7 +106,12 @@ def test_flags_reach_what_they_are_for(tmp_path: Path) -> None:
         (["--ca-file=/does/not/exist"], "--ca-file: /does/not/exist is no CA bundle"),
         (["--set=OUTGATE_NOTHING=1"], "OUTGATE_NOTHING: unknown setting"),
         (["--set=OUTGATE_CONNECT_TIMEOUT=x"], "OUTGATE_CONNECT_TIMEOUT='x'"),
-        (["--set=OTHER=1"], "--set OTHER"),
+        (["--set=OTHER=1"], "OTHER: expected OUTGATE_"),
+        (["--set=OUTGATE_IDLE_TIMEOUT"], "expected NAME=VALUE"),
+        (["--set=OUTGATE_TRUST_DOMAIN=a b"], "expected a domain"),
+        (["--set=OUTGATE_RUN_DIR=/x"], "OUTGATE_RUN_DIR: has no effect in a cluster"),
+        (["--set=OUTGATE_CA_FILE=/x"], "--ca-file does the same"),
+        (["--set=OUTGATE_MAX_CONNECTIONS=99"], "--egress-max-connections does the same"),
         (["--hub=http://x"], "--hub"),
     ],
 )
