@@ -13,7 +13,7 @@ from outgate.kube.helm.values import Value
 from outgate.kube.manifests import manifests
 from outgate.settings import PREFIX, Settings
 
-NOT_VALUES = ("helm",)
+NOT_VALUES = ("helm", "uninstall", "dry_run", "kubeconfig", "context")
 """Flags that say what is done, rather than what is installed."""
 _RANGE = "192.0.2.254/32"
 _CIDR = r"^([0-9]{1,3}(\.[0-9]{1,3}){3}|[0-9a-fA-F:]*:[0-9a-fA-F:.]*)(/[0-9]{1,3})?$"

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from outgate.cli.cluster import cluster_options, with_cluster
 from outgate.cli.common import say
 from outgate.cli.images import image_options, images
+from outgate.cli.uninstalling import uninstall
 from outgate.errors import HostError, UsageError
 from outgate.model.ranges import parse_ranges
 from outgate.settings import Settings
@@ -53,8 +55,20 @@ _CONNECTIONS = click.IntRange(10, 10_000_000)
     metavar="DIR",
     help="Write a Helm chart there instead; the other flags become its defaults.",
 )
+@click.option("--uninstall", is_flag=True, help="Delete all of Outgate from the cluster instead.")
+@click.option("--dry-run", is_flag=True, help="With --uninstall: only list what would be deleted.")
+@cluster_options
 def install_command(helm: str | None, **flags: Any) -> None:
-    """Print what runs Outgate in a cluster: outgate install | kubectl apply -f -."""
+    """Print what runs Outgate in a cluster: outgate install | kubectl apply -f -.
+
+    Only --uninstall changes a cluster by itself: the one that --kubeconfig and --context name.
+    """
+    if flags["uninstall"]:
+        with_cluster(flags, lambda client: uninstall(client, dry_run=flags["dry_run"]))
+        return
+    for name in ("dry_run", "kubeconfig", "context"):
+        if flags[name]:
+            raise UsageError(f"--{name.replace('_', '-')} is of use with --uninstall only")
     from outgate.kube.manifests import manifests  # noqa: PLC0415 - only here
     from outgate.resources.writing import to_yaml  # noqa: PLC0415
 

@@ -4,11 +4,12 @@ import asyncio
 import logging
 from dataclasses import dataclass, field
 
-from lightkube.models.meta_v1 import ObjectMeta
+from lightkube.models.meta_v1 import ObjectMeta, OwnerReference
 from lightkube.resources.core_v1 import ConfigMap
 
 from outgate.inject import bootstrap
 from outgate.kube import client as api
+from outgate.kube import naming
 from outgate.kube.client import Client
 from outgate.kube.watching import Changes
 from outgate.model.names import Name
@@ -28,12 +29,17 @@ class Namespaces:
     data: dict[str, str]
     """What the ConfigMap is to hold; empty as long as that is not known."""
     active: set[str] = field(default_factory=set)
-    found: dict[str, dict[str, str]] = field(default_factory=dict)
+    owner: str = ""
+    """The UID of our own namespace: with that, however it goes, the API server takes the ConfigMaps away."""
+    found: dict[str, tuple[dict[str, str], str]] = field(default_factory=dict)
+    """What is there, and whose UID its owner has."""
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     def namespaces(self, changes: Changes) -> None:
         """Take in namespaces that came and went; in one that is going nothing can be made."""
         for name, item in changes.items():
+            if item is not None and name.name == naming.SYSTEM_NAMESPACE:
+                self.owner = item["metadata"]["uid"]
             if item is None or (item.get("status") or {}).get("phase") == "Terminating":
                 self.active.discard(name.name)
             else:
@@ -48,7 +54,8 @@ class Namespaces:
             if item is None:
                 self.found.pop(name.namespace, None)
             else:
-                self.found[name.namespace] = item.get("data") or {}
+                owners = item["metadata"].get("ownerReferences") or [{"uid": ""}]
+                self.found[name.namespace] = (item.get("data") or {}, owners[0]["uid"])
         self._wake.set()
 
     def hold(self, key: str, value: str) -> None:
@@ -64,7 +71,7 @@ class Namespaces:
             self._wake.clear()
             failed = False
             for namespace in sorted(self.active):
-                if self.found.get(namespace) != self.data:
+                if self.found.get(namespace) != (self.data, self.owner):
                     failed |= not await self._write(namespace)
             if failed:
                 await asyncio.sleep(_RETRY_SECONDS)
@@ -72,7 +79,10 @@ class Namespaces:
                 await self._wake.wait()
 
     async def _write(self, namespace: str) -> bool:
-        metadata = ObjectMeta(name=bootstrap.MESH_MAP, namespace=namespace, labels=LABELS)
+        owner = OwnerReference("v1", "Namespace", naming.SYSTEM_NAMESPACE, self.owner)
+        metadata = ObjectMeta(
+            name=bootstrap.MESH_MAP, namespace=namespace, labels=LABELS, ownerReferences=[owner]
+        )
         wanted = dict(self.data)
         try:
             await self.client.apply(
@@ -83,5 +93,5 @@ class Namespaces:
             if api.code(error) not in (api.NOT_FOUND, 403):
                 _log.warning("cannot write %s: %s", Name(namespace, bootstrap.MESH_MAP), error)
             return False
-        self.found[namespace] = wanted
+        self.found[namespace] = (wanted, self.owner)
         return True

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.cluster import builds
 from tests.cluster.cluster import Cluster
 from tests.cluster.commands import ClusterError
 from tests.cluster.internet import ClusterInternet
@@ -97,11 +98,24 @@ class Mesh:
         return []
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have first what begins with an empty cluster, before `mesh` is installed for all others."""
+    items.sort(key=lambda each: "empty" not in getattr(each, "fixturenames", ()))
+
+
+@pytest.fixture
+def empty(tools: Mesh) -> Iterator[Mesh]:
+    """A cluster without Outgate, before and after a test."""
+    tools.shell("outgate install --uninstall", seconds=200)
+    yield tools
+    tools.shell("outgate install --uninstall", seconds=200)
+
+
 @pytest.fixture(scope="session")
-def mesh(
+def tools(
     cluster: Cluster, internet: ClusterInternet, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Mesh]:
-    """Outgate, installed; only what the small internet has is outside."""
+) -> Mesh:
+    """What a user has before Outgate is installed; only what the small internet has is outside."""
     folder = tmp_path_factory.mktemp("mesh")
     tools = folder / "bin"
     tools.mkdir()
@@ -114,8 +128,15 @@ def mesh(
         f'[ "$1" != install ] || {{ shift; set -- install {flags} "$@"; }}',
     )
     _tool(tools / "kubectl", cluster.command)
+    _tool(tools / "helm", (str(builds.program("helm")),))
     _images(cluster, folder)
-    made = Mesh(cluster, tools)
+    return Mesh(cluster, tools)
+
+
+@pytest.fixture(scope="session")
+def mesh(tools: Mesh) -> Iterator[Mesh]:
+    """Outgate, installed."""
+    cluster, made = tools.cluster, tools
     phase = ("get", "namespace", SYSTEM, "--ignore-not-found", "-o=jsonpath={.status.phase}")
     if cluster.kubectl(*phase) == "Terminating":
         # An earlier session's, in a cluster that is kept.

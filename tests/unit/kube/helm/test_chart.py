@@ -1,4 +1,4 @@
-"""The chart follows from flags and manifests of `outgate install`; that Helm agrees, tests/cluster/test_chart.py shows."""
+"""The chart follows from what `outgate install` has; that Helm agrees, tests/cluster/test_chart.py shows."""
 
 import json
 from pathlib import Path
