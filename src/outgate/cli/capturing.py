@@ -9,7 +9,7 @@ import click
 from outgate.cli.common import say
 from outgate.errors import UsageError
 from outgate.firewall import iptables, nft
-from outgate.firewall.apply import apply
+from outgate.firewall.apply import apply, choose
 from outgate.firewall.rules import CaptureRules
 from outgate.inject.annotations import parse_ports
 from outgate.model.addresses import RAW_IPV4, RAW_IPV6
@@ -85,7 +85,9 @@ def capture_rules_command() -> None:
 @_rule_options
 def _apply(**flags: Any) -> None:
     """Put the rules in place in the network namespace that this runs in; doing so again changes nothing."""
-    apply(_rules(flags))
+    rules, backend = _rules(flags), choose()
+    apply(rules, backend=backend)
+    say(f"the rules are in place, by {backend}")
 
 
 @capture_rules_command.command("print")

@@ -11,6 +11,7 @@ COMMANDS = {
     "analyze": "translating",
     "apply": "resources",
     "capture-rules": "capturing",
+    "check": "checking",
     "controller": "controlling",
     "controller-debug": "controlling",
     "create": "resources",
