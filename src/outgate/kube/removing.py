@@ -35,7 +35,6 @@ class Found:
     namespace: str
     name: str
     uid: str
-    going: bool
 
     @property
     def path(self) -> str:
@@ -114,8 +113,7 @@ async def _authority(client: Client, resource: Resource) -> list[dict[str, Any]]
 
 def _found(resource: Resource, item: Mapping[str, Any]) -> Found:
     metadata = item["metadata"]
-    going = "deletionTimestamp" in metadata
-    return Found(resource, metadata.get("namespace", ""), metadata["name"], metadata["uid"], going)
+    return Found(resource, metadata.get("namespace", ""), metadata["name"], metadata["uid"])
 
 
 def _is_owned(item: Mapping[str, Any]) -> bool:

@@ -5,11 +5,11 @@ import re
 from tests.cluster.mesh.conftest import PROJECT, Mesh
 
 
-def test_commands(mesh: Mesh) -> None:
+def test_commands(empty: Mesh) -> None:
     text = (PROJECT / "docs/kubernetes.md").read_text()
     blocks = re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     assert len(blocks) > 4
-    said = mesh.shell("\n".join(blocks), seconds=280)
+    said = empty.shell("\n".join(blocks), seconds=290)
     assert '"Host": "httpbin.org"' in said
     assert "outgate: denied: pod sleep-" in said
     assert '"decision":"allowed"' in said
@@ -20,3 +20,6 @@ def test_commands(mesh: Mesh) -> None:
     assert re.search(r"^default +sleep-.* synced", said, re.MULTILINE)
     assert re.search(r"^decision: +direct", said, re.MULTILINE)
     assert re.search(r"^ScopedRouteConfiguration +externalbin.default", said, re.MULTILINE)
+    assert "ok       injection: the API server reaches the webhook" in said
+    assert 'namespace "outgate-system" deleted' in said
+    assert 'release "outgate" uninstalled' in said

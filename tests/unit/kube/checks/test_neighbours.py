@@ -7,7 +7,6 @@ import pytest
 from outgate.kube.checks import neighbours
 from outgate.kube.checks.findings import Level
 
-
 Labels = dict[str, str]
 
 
