@@ -54,7 +54,7 @@ def _is_given(context: click.Context, name: str) -> bool:
 
 async def _check(client: "Client", images: "Options | None", *, show: bool) -> "list[Finding]":
     from outgate.kube.checks.probing import probe  # noqa: PLC0415 - only here
-    from outgate.kube.checks.running import Checks  # noqa: PLC0415
+    from outgate.kube.checks.running import Checks, guarded  # noqa: PLC0415
 
     found: list[Finding] = []
 
@@ -66,6 +66,6 @@ async def _check(client: "Client", images: "Options | None", *, show: bool) -> "
     async for each in Checks(client).run():
         take(each)
     if images is not None:
-        for each in await probe(client, images):
+        for each in await guarded("probe", lambda: probe(client, images)):
             take(each)
     return found

@@ -35,7 +35,8 @@ class Checks:
         version = await plain.call(self.client, "GET", "version")
         for each in machines.server(version):
             yield each
-        self._deployments = await self._listed(_DEPLOYMENTS, part=True)
+        for each in await guarded("installation", self._installed):
+            yield each
         checks: list[tuple[str, Callable[[], Awaitable[Iterable[Finding]]]]] = [
             ("nodes", self._nodes),
             ("namespaces", self._neighbours),
@@ -50,8 +51,12 @@ class Checks:
         else:
             checks.append(("permissions", self._permissions))
         for name, check in checks:
-            for each in await _guarded(name, check):
+            for each in await guarded(name, check):
                 yield each
+
+    async def _installed(self) -> Iterable[Finding]:
+        self._deployments = await self._listed(_DEPLOYMENTS, part=True)
+        return []
 
     async def _nodes(self) -> Iterable[Finding]:
         nodes = await self._listed("api/v1/nodes")
@@ -139,7 +144,7 @@ class Checks:
         return [each async for each in plain.items(self.client, path, labels)]
 
 
-async def _guarded(
+async def guarded(
     name: str, check: Callable[[], Awaitable[Iterable[Finding]]]
 ) -> Iterable[Finding]:
     """Return what a check finds; what the user may not read is a finding too."""
