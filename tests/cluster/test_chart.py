@@ -3,18 +3,22 @@
 import itertools
 import json
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
 from tests.cluster import builds
 from tests.cluster.cluster import EXTERNAL
 from tests.cluster.conftest import say
 
+from outgate.cli.charting import NOT_VALUES
+from outgate.cli.installing import install_command
 from outgate.kube.helm.chart import files
 from outgate.kube.helm.values import Value
 from outgate.serve import authority
@@ -72,8 +76,6 @@ CASES: list[tuple[list[str], list[str]]] = [
         ["--hub=registry.test:5000/mesh", "--tag=v1.2_3"],
         ["--set=hub=registry.test:5000/mesh,tag=v1.2_3"],
     ),
-    (["--imagePullPolicy=Always"], ["--set=imagePullPolicy=Always"]),
-    (["--imagePullPolicy=Never"], ["--set=imagePullPolicy=Never"]),
     (["--replicas=1", "--egress-replicas=7"], ["--set=replicas=1,egressReplicas=7"]),
     (["--egress-max-connections=10000000"], ["--set=egressMaxConnections=10000000"]),
     (
@@ -117,6 +119,27 @@ def test_helm_makes_the_same(
     assert made.keys() == wanted.keys()
     for key, each in wanted.items():
         assert made[key] == each, key
+
+
+def choices() -> Iterator[tuple[str, str]]:
+    """Yield each choice of each flag that has some, also of flags that were added after this was written."""
+    for each in install_command.params:
+        if not isinstance(each, click.Option) or each.name in NOT_VALUES:
+            continue
+        flag = each.opts[0]
+        name = re.sub("-(.)", lambda found: found[1].upper(), flag.lstrip("-"))
+        if isinstance(each.type, click.Choice):
+            yield from ((f"{flag}={x}", f"{name}={x}") for x in each.type.choices)
+        elif each.is_flag:
+            yield flag, f"{name}=true"
+            yield from ((no, f"{name}=false") for no in each.secondary_opts)
+
+
+@pytest.mark.parametrize(("flag", "value"), list(choices()))
+def test_each_choice(helm: str, chart: Path, flag: str, value: str) -> None:
+    done = run(helm, "template", "outgate", str(chart), "--set", value)
+    assert done.returncode == 0, done.stderr
+    assert objects(done.stdout) == objects(outgate("install", flag))
 
 
 def test_flags_become_the_defaults(helm: str, bundle: str, tmp_path: Path) -> None:
@@ -200,6 +223,13 @@ def anything(flags: Mapping[str, Any]) -> list[dict[str, Any]]:
             {} if on else [1],
         ],
         "empty": [{"text": text}] if text and not on else [],
+        "between": [
+            "p",
+            *(["x"] if on else []),
+            *(["y"] if also else []),
+            *(["z"] if text else []),
+            "q",
+        ],
         "order": ["p", "q"] if on else ["q", "p"],
         "neither": "y" if on == also else "n",
         "mode": f"--mode={mode}, {'strict' if mode == 'b' else 'lax'}",

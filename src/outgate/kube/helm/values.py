@@ -63,6 +63,8 @@ class Value:
         if "enum" in self.schema:
             for each in self.samples:
                 yield f'eq {self.reference} "{each}"', frozenset({each})
+            for each in self.samples[: len(self.samples) if len(self.samples) > 2 else 0]:
+                yield f'ne {self.reference} "{each}"', frozenset(self.samples) - {each}
             return
         yes = frozenset(each for each in self.samples if each)
         yield self.reference, yes

@@ -1,8 +1,10 @@
 """Lays the same manifests, rendered with different flags, over each other: what differs stands under a condition."""
 
+import itertools
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from outgate.kube.helm.values import Choice, Conditions, Value
@@ -57,20 +59,22 @@ class Merge:
         kinds = {type(each) for each in variants.values()}
         # What may be empty is written on its own, as a condition may not leave nothing behind a key.
         if kinds == {dict} and len({bool(each) for each in variants.values()}) == 1:
-            return Fields(self._parts(variants, dict))
+            keys = dict.fromkeys(key for each in variants.values() for key in each)
+            return Fields(self._parts(variants, list(keys), dict))
         if kinds == {list} and len({bool(each) for each in variants.values()}) == 1:
             keyed = {c: _by_identity(each) for c, each in variants.items()}
-            order = _united([list(each) for each in keyed.values()])
-            if any(list(each) != [x for x in order if x in each] for each in keyed.values()):
+            if (order := _ordered(keyed.values())) is None:
                 return self._either(variants, _text)
-            return Items(self._parts(keyed, list))
+            return Items(self._parts(keyed, order, list))
         if (text := self._substituted(variants)) is not None:
             return text
         return self._either(variants, _shape)
 
-    def _parts(self, variants: Mapping[int, Mapping[Any, Any]], kind: type) -> tuple[Part, ...]:
+    def _parts(
+        self, variants: Mapping[int, Mapping[Any, Any]], keys: Iterable[Any], kind: type
+    ) -> tuple[Part, ...]:
         among, found = frozenset(variants), list[Part]()
-        for key in _united([list(each) for each in variants.values()]):
+        for key in keys:
             having = {c: each[key] for c, each in variants.items() if key in each}
             condition = self._conditions.text(frozenset(having), among)
             found.append(Part(condition, key if kind is dict else None, self.merged(having)))
@@ -147,15 +151,13 @@ def _identity(item: Any) -> str:
     return _text(item)
 
 
-def _united(orders: Sequence[Sequence[Any]]) -> list[Any]:
-    """Return all keys; one that is not in the first order follows what it follows in its own."""
-    found: list[Any] = []
-    for order in orders:
-        place = 0
-        for key in order:
-            if key in found:
-                place = found.index(key) + 1
-            else:
-                found.insert(place, key)
-                place += 1
-    return found
+def _ordered(lists: Iterable[Mapping[Any, Any]]) -> list[Any] | None:
+    """Return the keys of all in an order that is that of each; None if there is no such order."""
+    graph: TopologicalSorter[Any] = TopologicalSorter()
+    for keys in {tuple(each): None for each in lists}:
+        for before, key in itertools.pairwise((None, *keys)):
+            graph.add(key, before)
+    try:
+        return [each for each in graph.static_order() if each is not None]
+    except CycleError:
+        return None
