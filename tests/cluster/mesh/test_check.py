@@ -20,7 +20,7 @@ kubectl --kubeconfig $some config set-context some --cluster=$cluster --user=som
 
 
 def status(mesh: Mesh, *words: str) -> tuple[int, str]:
-    said = mesh.shell(f"outgate check {' '.join(words)} && echo 0 || echo $?", check=False)
+    said = mesh.shell(f"outgate check {' '.join(words)} 2>&1 && echo 0 || echo $?", check=False)
     *lines, last = said.splitlines()
     return int(last), "\n".join(lines)
 
