@@ -155,7 +155,7 @@ class Settings:
         "cluster.local",
         _domain,
         "Trust domain of SPIFFE identities, and the DNS suffix of Services.",
-        cluster=True,
+        cluster="--trust-domain",
     )
     certificate_hours: float = _setting(
         24.0,

@@ -97,11 +97,11 @@ CASES: list[tuple[list[str], list[str]]] = [
     (
         [
             *("--ca-file", "BUNDLE", "--hub=registry.test", "--imagePullPolicy=Always"),
-            *("--cluster-ranges=10.0.0.0/8", "--set=OUTGATE_TRUST_DOMAIN=example.org"),
+            *("--cluster-ranges=10.0.0.0/8", "--trust-domain=example.org"),
         ],
         [
             *("--set-file", "caBundle=BUNDLE", "--set=hub=registry.test,imagePullPolicy=Always"),
-            "--set=clusterRanges[0]=10.0.0.0/8,settings.OUTGATE_TRUST_DOMAIN=example.org",
+            "--set=clusterRanges[0]=10.0.0.0/8,trustDomain=example.org",
         ],
     ),
 ]
@@ -130,6 +130,8 @@ def choices() -> Iterator[tuple[str, str]]:
         name = re.sub("-(.)", lambda found: found[1].upper(), flag.lstrip("-"))
         if isinstance(each.type, click.Choice):
             yield from ((f"{flag}={x}", f"{name}={x}") for x in each.type.choices)
+        elif isinstance(each.type, click.types.BoolParamType) and not each.is_flag:
+            yield from ((f"{flag}={x}", f"{name}={x}") for x in ("true", "false"))
         elif each.is_flag:
             yield flag, f"{name}=true"
             yield from ((no, f"{name}=false") for no in each.secondary_opts)

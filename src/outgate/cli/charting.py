@@ -22,6 +22,7 @@ _TEXT = r'^[^"\\\x00-\x1f]*$'
 # What such a value has to look like, for Kubernetes.
 _TEXTS = {
     "hub": r"^([0-9A-Za-z][0-9A-Za-z.-]*(:[0-9]{1,5})?(/[0-9a-z]+([._-]+[0-9a-z]+)*)*)?$",
+    "trust_domain": r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$",
     "tag": r"^[0-9A-Za-z_][0-9A-Za-z_.-]{0,127}$",
 }
 

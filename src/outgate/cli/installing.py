@@ -13,7 +13,7 @@ from outgate.cli.images import image_options, images
 from outgate.cli.uninstalling import uninstall
 from outgate.errors import HostError, UsageError
 from outgate.model.ranges import parse_ranges
-from outgate.settings import Settings
+from outgate.settings import PREFIX, Settings
 
 if TYPE_CHECKING:
     from outgate.kube.manifests import Install
@@ -35,6 +35,12 @@ _CONNECTIONS = click.IntRange(10, 10_000_000)
     default=Settings().max_connections,
     show_default=True,
     help="Connections that workloads may have open to one egress Envoy.",
+)
+@click.option(
+    "--trust-domain",
+    default=Settings().trust_domain,
+    show_default=True,
+    help="Trust domain of SPIFFE identities, and the DNS suffix of Services.",
 )
 @click.option(
     "--cluster-ranges",
@@ -93,10 +99,19 @@ def made(flags: Mapping[str, Any]) -> "Install":
         replicas=flags["replicas"],
         egress_replicas=flags["egress_replicas"],
         egress_max_connections=flags["egress_max_connections"],
+        trust_domain=_domain(flags["trust_domain"]),
         ranges=",".join(str(each) for each in ranges),
         ca_bundle=flags["ca_bundle"],
         settings=flags["settings"],
     )
+
+
+def _domain(given: str) -> str:
+    name = f"{PREFIX}TRUST_DOMAIN"
+    try:
+        return Settings.load({name: given}).trust_domain
+    except UsageError as error:
+        raise UsageError(error.message.replace(f"{name}=", "--trust-domain ")) from error
 
 
 def _settings(words: tuple[str, ...]) -> tuple[tuple[str, str], ...]:

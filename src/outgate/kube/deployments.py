@@ -7,6 +7,7 @@ from outgate.inject import bootstrap, options
 from outgate.inject.options import PullPolicy
 from outgate.kube import leaving, naming, objects
 from outgate.kube.objects import PART, Manifest
+from outgate.settings import PREFIX
 from outgate.xds import naming as xds_naming
 from outgate.xds import pipeline
 
@@ -29,6 +30,7 @@ class Install:
     replicas: int = 2
     egress_replicas: int = 2
     egress_max_connections: int = 20_000
+    trust_domain: str = "cluster.local"
     ranges: str = ""
     ca_bundle: str = ""
     settings: tuple[tuple[str, str], ...] = ()
@@ -96,6 +98,7 @@ def _controller(install: Install) -> Manifest:
         "imagePullPolicy": install.pull_policy.value,
         "args": arguments,
         "env": [
+            {"name": f"{PREFIX}TRUST_DOMAIN", "value": install.trust_domain},
             *({"name": name, "value": value} for name, value in install.settings),
             *(
                 {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}

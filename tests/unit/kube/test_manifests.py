@@ -78,6 +78,7 @@ def test_flags_reach_what_they_are_for(tmp_path: Path) -> None:
         "--cluster-ranges=10.0.0.1/24,fd00::/112",
         f"--ca-file={bundle}",
         "--egress-max-connections=77",
+        "--trust-domain=example.org",
         "--set=OUTGATE_EAGER_SERVICES=5",
         "--set=OUTGATE_RESOLVERS=192.0.2.1,192.0.2.2",
     )
@@ -88,6 +89,7 @@ def test_flags_reach_what_they_are_for(tmp_path: Path) -> None:
     assert container["image"] == "registry.test/mesh/outgate:v9"
     assert container["imagePullPolicy"] == "Never"
     assert "--cluster-ranges=10.0.0.0/24,fd00::/112" in container["args"]
+    assert {"name": "OUTGATE_TRUST_DOMAIN", "value": "example.org"} in container["env"]
     assert {"name": "OUTGATE_EAGER_SERVICES", "value": "5"} in container["env"]
     assert {"name": "OUTGATE_RESOLVERS", "value": "192.0.2.1,192.0.2.2"} in container["env"]
     where = container["args"][-1].removeprefix("--ca-file=")
@@ -108,7 +110,8 @@ def test_flags_reach_what_they_are_for(tmp_path: Path) -> None:
         (["--set=OUTGATE_CONNECT_TIMEOUT=x"], "OUTGATE_CONNECT_TIMEOUT='x'"),
         (["--set=OTHER=1"], "OTHER: expected OUTGATE_"),
         (["--set=OUTGATE_IDLE_TIMEOUT"], "expected NAME=VALUE"),
-        (["--set=OUTGATE_TRUST_DOMAIN=a b"], "expected a domain"),
+        (["--trust-domain=a b"], "--trust-domain 'a b': expected a domain"),
+        (["--set=OUTGATE_TRUST_DOMAIN=a"], "--trust-domain does the same"),
         (["--set=OUTGATE_RUN_DIR=/x"], "OUTGATE_RUN_DIR: has no effect in a cluster"),
         (["--set=OUTGATE_CA_FILE=/x"], "--ca-file does the same"),
         (["--set=OUTGATE_MAX_CONNECTIONS=99"], "--egress-max-connections does the same"),
