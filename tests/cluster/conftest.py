@@ -26,7 +26,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if several and not hasattr(session.config, "workerinput"):
         try:
             life.require()
-            builds.build(_say(session.config))
+            builds.build(say(session.config))
         except ClusterError as error:
             pytest.exit(f"no cluster for these tests: {error}", returncode=1)
 
