@@ -103,12 +103,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda each: "empty" not in getattr(each, "fixturenames", ()))
 
 
+# Without the time that egress pods have for calls that are open.
+_CLEAR = f"""
+kubectl delete deployments -n {SYSTEM} --all --wait=false
+kubectl delete pods -n {SYSTEM} --all --force --grace-period=0
+outgate install --uninstall
+"""
+
+
 @pytest.fixture
 def empty(tools: Mesh) -> Iterator[Mesh]:
     """A cluster without Outgate, before and after a test."""
-    tools.shell("outgate install --uninstall", seconds=200)
+    tools.shell(_CLEAR, seconds=200)
     yield tools
-    tools.shell("outgate install --uninstall", seconds=200)
+    tools.shell(_CLEAR, seconds=200)
 
 
 @pytest.fixture(scope="session")

@@ -14,10 +14,9 @@ kubectl rollout status -n {SYSTEM} deployment/outgate-egress --timeout=60s
 """
 # Every kind that can be listed at all, and what is ours by label or by name.
 LEFT = f"""
-for kind in $(kubectl api-resources --verbs=list,delete -o name | grep -v '^events'); do
-  kubectl get $kind -A --ignore-not-found -o name -l app.kubernetes.io/part-of=outgate
-  kubectl get $kind -A --ignore-not-found -o name -l app.kubernetes.io/managed-by=outgate-controller
-done
+kinds=$(kubectl api-resources --verbs=list,delete -o name | grep -v '^events' | paste -sd,)
+kubectl get $kinds -A --ignore-not-found -o name -l app.kubernetes.io/part-of=outgate
+kubectl get $kinds -A --ignore-not-found -o name -l app.kubernetes.io/managed-by=outgate-controller
 kubectl get namespace {SYSTEM} --ignore-not-found -o name
 kubectl get configmaps -A --field-selector metadata.name=outgate -o name
 """
