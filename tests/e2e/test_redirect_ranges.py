@@ -110,7 +110,22 @@ def test_with_everything_captured_a_way_out_is_of_no_use(linked: Any, address: s
     assert linked.udp(address, 443) in ("silence", "refused")
 
 
-def test_a_sidecars_own_packets_leave(linked: Any) -> None:
+def test_a_sidecars_own_packets_do_not_come_back_to_it(linked: Any) -> None:
     linked.rules(sealed=False, proxy_uid=1337)
     assert linked.tcp("203.0.113.1", 80) == (CAPTURE, ("203.0.113.1", 80))
     assert linked.tcp("203.0.113.1", 80, uid=1337) == "direct"
+
+
+@pytest.mark.parametrize("uid", [0, 1337])
+def test_beside_ranges_a_sidecars_user_gets_where_all_get(linked: Any, uid: int) -> None:
+    linked.rules(
+        include=networks(INCLUDED),
+        exclude=networks(EXCLUDED),
+        include_ports=(443,),
+        proxy_uid=1337,
+    )
+    for address, port in (("192.0.2.64", 80), ("203.0.113.1", 80)):
+        assert linked.tcp(address, port, uid=uid) == "direct"
+    for address, port in (("192.0.2.1", 80), ("203.0.113.1", 443), ("240.240.1.1", 80)):
+        captured = (CAPTURE, (address, port))
+        assert linked.tcp(address, port, uid=uid) == ("refused" if uid else captured)

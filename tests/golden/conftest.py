@@ -23,7 +23,7 @@ from outgate.resources.manifests import read
 from outgate.xds.snapshot import Snapshot
 
 ROOT = Path(__file__).parent
-_NETWORKS = ("raw_ranges", "include", "exclude")
+_NETWORKS = ("raw_ranges", "include", "exclude", "proxy_reach")
 
 
 @dataclass(frozen=True, slots=True)

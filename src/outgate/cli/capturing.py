@@ -8,7 +8,7 @@ import click
 
 from outgate.cli.common import say
 from outgate.errors import UsageError
-from outgate.firewall import iptables, nft
+from outgate.firewall import iptables, neighbours, nft
 from outgate.firewall.apply import apply, choose
 from outgate.firewall.rules import CaptureRules
 from outgate.inject.annotations import parse_ports
@@ -33,10 +33,14 @@ def _rule_options(function: Callable[..., None]) -> Callable[..., None]:
         ("--include-ports", "Ports that are captured outside of --include too."),
         ("--exclude-ports", "Ports that are not captured."),
         ("--exclude-from", "File with such ranges, a range a line; an empty one is an error."),
+        (
+            "--proxy-from",
+            "File with ranges that the proxy itself may call besides; it may be missing.",
+        ),
     )
     for flag, text in reversed(ranges):
         function = click.option(flag, default="", help=text)(function)
-    text = "User whose packets are not captured: the proxy's."
+    text = "The proxy's user: its packets are not captured, and refused where those of others are captured."
     function = click.option("--proxy-uid", type=click.IntRange(1), required=True, help=text)(
         function
     )
@@ -54,25 +58,35 @@ def _rules(flags: dict[str, Any]) -> CaptureRules:
         raw_ranges=(RAW_IPV4, RAW_IPV6),
         dns_port=flags["dns_port"],
         proxy_uid=flags["proxy_uid"],
+        proxy_reach=_from_file(flags["proxy_from"], "--proxy-from", optional=True),
         include=parse_ranges(flags["include"], "--include") or None,
-        exclude=(*parse_ranges(flags["exclude"], "--exclude"), *_from_file(flags["exclude_from"])),
+        exclude=(
+            *parse_ranges(flags["exclude"], "--exclude"),
+            *_from_file(flags["exclude_from"], "--exclude-from"),
+        ),
         include_ports=parse_ports(flags["include_ports"], "--include-ports"),
         exclude_ports=parse_ports(flags["exclude_ports"], "--exclude-ports"),
         exempt_local=True,
+        on_link=neighbours.here(),
         sealed=True,
     )
 
 
-def _from_file(name: str) -> tuple[Network, ...]:
-    """Read ranges; nothing at all is more likely a mistake than meant."""
+def _from_file(name: str, flag: str, *, optional: bool = False) -> tuple[Network, ...]:
+    """Read ranges; nothing at all is more likely a mistake than meant, unless it is `optional`."""
     if not name:
         return ()
     try:
         text = Path(name).read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        if optional:
+            return ()
+        raise UsageError(f"{flag}: {name} cannot be read: {error}") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"--exclude-from: {name} cannot be read: {error}") from error
-    if not (found := parse_ranges(",".join(text.split()), f"--exclude-from {name}")):
-        raise UsageError(f"--exclude-from: {name} names no range", hint="a CIDR a line")
+        raise UsageError(f"{flag}: {name} cannot be read: {error}") from error
+    found = parse_ranges(",".join(text.split()), f"{flag} {name}")
+    if not found and (text.strip() or not optional):
+        raise UsageError(f"{flag}: {name} names no range", hint="a CIDR a line")
     return found
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from outgate.firewall.rules import (
     LOG_PREFIX,
     NEIGHBOURS,
+    ON_LINK,
     CaptureRules,
     Network,
     collapsed,
@@ -88,13 +89,9 @@ def _to(networks: tuple[Network, ...], version: int, rest: str) -> Iterator[str]
         yield f"-d {network} {rest}"
 
 
-def _exempt(rules: CaptureRules) -> Iterator[str]:
+def _redirect(rules: CaptureRules, version: int) -> Iterator[str]:
     if rules.proxy_uid is not None:
         yield f"-m owner --uid-owner {rules.proxy_uid} -j RETURN"
-
-
-def _redirect(rules: CaptureRules, version: int) -> Iterator[str]:
-    yield from _exempt(rules)
     if rules.dns_port is not None:
         yield f"-p udp -m udp --dport 53 -j REDIRECT --to-ports {rules.dns_port}"
     yield f"-d {_LOOPBACK[version]} -j RETURN"
@@ -115,18 +112,23 @@ def _redirect(rules: CaptureRules, version: int) -> Iterator[str]:
 
 
 def _refuse(rules: CaptureRules, version: int) -> Iterator[str]:
-    yield from _exempt(rules)
     yield f"-d {_LOOPBACK[version]} -j RETURN"
     yield "-m conntrack --ctdir REPLY -j RETURN"
     if rules.exempt_local:
-        types = NEIGHBOURS if version == 6 else ()
-        yield from (f"-p ipv6-icmp -m icmp6 --icmpv6-type {each} -j RETURN" for each in types)
+        for each in NEIGHBOURS:
+            match = f"-p ipv6-icmp -m icmp6 --icmpv6-type {each} -j RETURN"
+            yield from _to((*ON_LINK, *rules.on_link), version, match)
         yield "-m addrtype --dst-type LOCAL -j RETURN"
     yield from _to(rules.exclude, version, "-j RETURN")
+    if rules.proxy_uid is not None:
+        owned = f"-m owner --uid-owner {rules.proxy_uid} -j RETURN"
+        yield from _to(rules.proxy_reach, version, owned)
     for port in sorted(set(rules.exclude_ports)):
         yield f"-p tcp -m tcp --dport {port} -j RETURN"
     captured = rules.captured()
     if captured is not None:
+        for port in sorted(set(rules.include_ports)):
+            yield f"-p tcp -m tcp --dport {port} -j {DENIED}"
         yield from _to(captured, version, f"-j {DENIED}")
         return
     if rules.closed:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from outgate.firewall.rules import (
     LOG_PREFIX,
     NEIGHBOURS,
+    ON_LINK,
     CaptureRules,
     Network,
     collapsed,
@@ -57,13 +58,9 @@ def _match(networks: tuple[Network, ...], rest: str) -> Iterator[str]:
             yield f"{name} daddr {_set(chosen)} {rest}"
 
 
-def _exempt(rules: CaptureRules) -> Iterator[str]:
+def _redirect(rules: CaptureRules) -> Iterator[str]:
     if rules.proxy_uid is not None:
         yield f"meta skuid {rules.proxy_uid} accept"
-
-
-def _redirect(rules: CaptureRules) -> Iterator[str]:
-    yield from _exempt(rules)
     if rules.dns_port is not None:
         yield f"udp dport 53 redirect to :{rules.dns_port}"
     yield "ip daddr 127.0.0.0/8 accept"
@@ -85,19 +82,23 @@ def _redirect(rules: CaptureRules) -> Iterator[str]:
 
 
 def _refuse(rules: CaptureRules) -> Iterator[str]:
-    yield from _exempt(rules)
     # Redirected packets have a loopback destination by now; answers belong to something that was let through.
+    # Those of the proxy have not been redirected: what is refused here is refused to whoever has its user id.
     yield "ip daddr 127.0.0.0/8 accept"
     yield "ip6 daddr ::1 accept"
     yield "ct direction reply accept"
     if rules.exempt_local:
-        yield f"icmpv6 type {_ports(NEIGHBOURS)} accept"
+        yield from _match((*ON_LINK, *rules.on_link), f"icmpv6 type {_ports(NEIGHBOURS)} accept")
         yield "fib daddr type local accept"
     yield from _match(rules.exclude, "accept")
+    if rules.proxy_uid is not None:
+        yield from _match(rules.proxy_reach, f"meta skuid {rules.proxy_uid} accept")
     if rules.exclude_ports:
         yield f"tcp dport {_ports(rules.exclude_ports)} accept"
     captured = rules.captured()
     if captured is not None:
+        if rules.include_ports:
+            yield f"tcp dport {_ports(rules.include_ports)} goto denied"
         yield from _match(captured, "goto denied")
         return
     if rules.closed:

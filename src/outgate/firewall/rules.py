@@ -12,6 +12,8 @@ VIRTUAL = (IPv4("240.240.0.0/16"), IPv6("2001:2::/48"))
 """Ranges that declared names resolve to: they are captured always, whatever else is."""
 NEIGHBOURS = (133, 135, 136, 143)
 """ICMPv6 types by which a namespace finds its neighbours (RFC 4861) and says which groups it is in (RFC 3810)."""
+ON_LINK = (IPv6("fe80::/10"), IPv6("ff02::/16"))
+"""Where these may always go: no router forwards what is for a link (RFC 4291), so that no data leaves in them."""
 LOG_PREFIX = "outgate-denied"
 
 
@@ -21,9 +23,11 @@ class CaptureRules:
 
     TCP goes to `capture_port`, or to `raw_port` where its destination is in `raw_ranges`; DNS over UDP, to any server,
     goes to `dns_port` (None: it is left alone). `include`: None captures everything, else only these networks.
-    `proxy_uid` is exempt: a sidecar's own packets. `exempt_local` is for a namespace with a network, as in Kubernetes:
-    its own addresses are exempt, and others may call it; in all others every address is its own. With `sealed`, what is
-    captured but is neither TCP nor DNS is refused at once, and reported to the nflog group `log_group`.
+    The packets of `proxy_uid`, a sidecar's own, are not redirected, as they would come back to it; they may go where
+    all may, and to `proxy_reach`. `exempt_local` is for a namespace with a network, as in Kubernetes: its own addresses
+    are exempt, and others may call it; in all others every address is its own. `on_link` are its links' networks.
+    With `sealed`, what is captured but is neither TCP nor DNS is refused at once, and reported to the nflog group
+    `log_group`; so is what the proxy's user sends anywhere else, so that becoming that user opens nothing.
     """
 
     capture_port: int
@@ -31,11 +35,13 @@ class CaptureRules:
     raw_ranges: tuple[Network, ...] = ()
     dns_port: int | None = None
     proxy_uid: int | None = None
+    proxy_reach: tuple[Network, ...] = ()
     include: tuple[Network, ...] | None = None
     exclude: tuple[Network, ...] = ()
     include_ports: tuple[int, ...] = ()
     exclude_ports: tuple[int, ...] = ()
     exempt_local: bool = False
+    on_link: tuple[Network, ...] = ()
     sealed: bool = False
     log_group: int | None = None
 

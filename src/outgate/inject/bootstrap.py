@@ -12,8 +12,9 @@ MESH, TOKEN, RUN = "/etc/outgate/mesh", "/etc/outgate/token", "/run/outgate"
 """Where a pod's volumes are mounted: what the namespace's ConfigMap says, the token, and room for a socket."""
 MESH_MAP = "outgate"
 """The ConfigMap that the controller keeps in each namespace."""
-CA_KEY, RANGES_KEY = "ca.pem", "cluster-ranges"
-"""Keys in it: what the controller's certificate chains to, and what is inside the cluster, a range a line."""
+CA_KEY, RANGES_KEY, REACH_KEY = "ca.pem", "cluster-ranges", "proxy-ranges"
+"""Keys in it: what the controller's certificate chains to, what is inside the cluster, a range a line, and what the
+sidecar itself may call besides."""
 
 FLAGS = (
     "--disable-hot-restart",

@@ -52,10 +52,10 @@ def warnings(template: Mapping[str, Any], options: Options) -> Iterator[tuple[st
         for index, container in enumerate(spec.get(group) or ()):
             user = _mapping(container, "securityContext").get("runAsUser", pod_user)
             if user == options.proxy_uid:
-                yield (
-                    f"spec.{group}[{index}]",
-                    f"container {container.get('name')!r} runs as user {user}, the proxy's own: it is not captured",
+                message = (
+                    f"container {container.get('name')!r} runs as user {user}, the proxy's own"
                 )
+                yield f"spec.{group}[{index}]", f"{message}: its calls outside are refused"
     if options.sidecar is Sidecar.CONTAINER and spec.get("initContainers"):
         message = "these run before the sidecar does, so that they reach nothing that is captured"
         yield "spec.initContainers", message
@@ -134,6 +134,7 @@ def _init(options: Options) -> Pod:
         f"--raw-port={naming.RAW_PORT}",
         f"--proxy-uid={options.proxy_uid}",
         f"--exclude-from={bootstrap.MESH}/{bootstrap.RANGES_KEY}",
+        f"--proxy-from={bootstrap.MESH}/{bootstrap.REACH_KEY}",
     ]
     for flag, values in (
         ("include", options.include),

@@ -170,11 +170,13 @@ class Controller:
 
     def _locate(self) -> None:
         """Tell sidecars, and pods to come, what is inside the cluster."""
-        found = set(self.options.inside) or (
-            ranges.services(self._cidrs.values()) | ranges.pods(self._nodes.values())
-        )
+        pods = ranges.pods(self._nodes.values())
+        found = set(self.options.inside) or ranges.services(self._cidrs.values()) | pods
         self.fleet.inside(tuple(sorted(found, key=str)))
         self.namespaces.hold(bootstrap.RANGES_KEY, ranges.written(found))
+        # Ranges that were set are all that there will be.
+        around = () if self.options.inside else ranges.around(pods)
+        self.namespaces.hold(bootstrap.REACH_KEY, ranges.written(around))
 
     async def _program(self) -> None:
         """Program what changed; what comes while one change is programmed goes with the next."""

@@ -29,6 +29,27 @@ def pods(nodes: Iterable[Mapping[str, Any]]) -> set[Network]:
     }
 
 
+_PRIVATE: tuple[Network, ...] = tuple(
+    ipaddress.ip_network(each)
+    # RFC 1918, RFC 6598, RFC 4193.
+    for each in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
+)
+
+
+def around(pods: Iterable[Network]) -> set[Network]:
+    """Return the private blocks that pods' ranges are in.
+
+    A node that comes later gets another range, most likely of the same block, and a sidecar that runs by then has to
+    reach its pods, egress Envoys among them: its rules stay as they were when it started.
+    """
+    return {
+        block
+        for each in pods
+        for block in _PRIVATE
+        if block.version == each.version and each.subnet_of(block)  # type: ignore[arg-type]
+    }
+
+
 def written(networks: Iterable[Network]) -> str:
     """Write ranges as the injected init container reads them: a line each, joined where they touch."""
     found = set(networks)

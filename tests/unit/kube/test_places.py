@@ -52,3 +52,10 @@ def test_ranges_are_those_that_the_cluster_names() -> None:
 def test_no_ranges_are_no_text() -> None:
     assert ranges.written(()) == ""
     assert ranges.written([ipaddress.ip_network("::/0")]) == "::/0\n"
+
+
+def test_a_sidecar_may_reach_what_later_nodes_will_have() -> None:
+    pods = ranges.pods([{"spec": {"podCIDRs": ["10.244.0.0/24", "fd00:10::/64", "2600:1::/64"]}}])
+    # Only private ranges: among public ones a later node's cannot be told from all else.
+    assert ranges.written(ranges.around(pods)) == "10.0.0.0/8\nfc00::/7\n"
+    assert ranges.around(ranges.pods([{"spec": {"podCIDRs": ["11.0.0.0/24"]}}])) == set()
