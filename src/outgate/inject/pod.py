@@ -9,13 +9,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from outgate.errors import UsageError
-from outgate.inject import annotations, bootstrap
+from outgate.inject import annotations, bootstrap, confining
 from outgate.inject.options import Options, Sidecar
 from outgate.xds import naming
 
 STATUS, INJECT = "outgate.dev/status", "outgate.dev/inject"
 """Annotations: that a pod has capture, and whether it may get it (the latter is looked for among its labels too)."""
 CAPTURED = "it has capture already"
+CAPTURED_LABEL = "outgate.dev/captured"
+"""A label with the value "true": by it network policies choose pods that have capture."""
 INIT, PROXY = "outgate-init", "outgate-proxy"
 CAPTURE_COMMAND = ("outgate", "capture-rules", "apply")
 MAX_CONNECTIONS = 20_000
@@ -56,6 +58,7 @@ def warnings(template: Mapping[str, Any], options: Options) -> Iterator[tuple[st
                     f"container {container.get('name')!r} runs as user {user}, the proxy's own"
                 )
                 yield f"spec.{group}[{index}]", f"{message}: its calls outside are refused"
+    yield from confining.warnings(spec)
     if options.sidecar is Sidecar.CONTAINER and spec.get("initContainers"):
         message = "these run before the sidecar does, so that they reach nothing that is captured"
         yield "spec.initContainers", message
@@ -99,12 +102,15 @@ def inject(template: Mapping[str, Any], options: Options) -> Pod:
     said = metadata.get("annotations") or {}
     options = annotations.apply(said, options)
     metadata["annotations"] = said | {STATUS: f"injected-version-{options.version}"}
+    metadata["labels"] = (metadata.get("labels") or {}) | {CAPTURED_LABEL: "true"}
+    own = {group: list(map(confining.confined, spec.get(group) or ())) for group in _GROUPS[:2]}
     first, second = [_init(options)], _proxy(options)
     if options.sidecar is Sidecar.NATIVE:
         first.append(second | {"restartPolicy": "Always"})
     else:
-        spec["containers"] = [second, *spec["containers"]]
-    spec["initContainers"] = [*first, *(spec.get("initContainers") or ())]
+        own["containers"].insert(0, second)
+    spec["containers"] = own["containers"]
+    spec["initContainers"] = [*first, *own["initContainers"]]
     spec["volumes"] = [*(spec.get("volumes") or ()), *bootstrap.volumes()]
     return pod
 
@@ -203,7 +209,7 @@ def _arguments(options: Options) -> list[str]:
 
 _GROUPS = ("containers", "initContainers", "volumes")
 # What capture adds a field to.
-_MAPPINGS = ("metadata", "metadata.annotations")
+_MAPPINGS = ("metadata", "metadata.annotations", "metadata.labels")
 _OURS = (
     (INIT, PROXY),
     (bootstrap.MESH_VOLUME, bootstrap.TOKEN_VOLUME, bootstrap.RUN_VOLUME),

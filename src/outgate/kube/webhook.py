@@ -15,7 +15,7 @@ from typing import Any
 
 from aiohttp import web
 
-from outgate.inject import pod
+from outgate.inject import pod, verifying
 from outgate.inject.options import Options
 from outgate.kube import naming
 from outgate.kube.authorities import ServerCertificate
@@ -33,20 +33,29 @@ def review(request: Mapping[str, Any], options: Options) -> dict[str, Any]:
     answer: dict[str, Any] = {"uid": request.get("uid", ""), "allowed": True}
     if not isinstance(template, dict) or request.get("subResource"):
         return answer
-    if reason := pod.reason_to_skip(template):
-        if reason != pod.CAPTURED:
-            answer["warnings"] = [f"outgate: left alone: {reason}"]
-        return answer
+    reason = pod.reason_to_skip(template)
+    if reason == pod.CAPTURED:
+        if found := verifying.difference(template, options):
+            return answer | _refused(f"this pod says that it is captured, but {': '.join(found)}")
+        return answer | _changed(_patch(template, verifying.settled(template, options)))
+    if reason:
+        return answer | {"warnings": [f"outgate: left alone: {reason}"]}
     if found := pod.problem(template):
-        message = f"outgate cannot capture this pod: {found[0]}: {found[1]}"
-        return answer | {"allowed": False, "status": {"code": 422, "message": message}}
-    patch = json.dumps(_patch(template, pod.inject(template, options))).encode()
+        return answer | _refused(f"cannot capture this pod: {': '.join(found)}")
     said = [f"outgate: {path}: {message}" for path, message in pod.warnings(template, options)]
-    return answer | {
-        "patchType": "JSONPatch",
-        "patch": base64.b64encode(patch).decode(),
-        **({"warnings": said} if said else {}),
-    }
+    changed = _changed(_patch(template, pod.inject(template, options)))
+    return answer | changed | ({"warnings": said} if said else {})
+
+
+def _refused(message: str) -> dict[str, Any]:
+    return {"allowed": False, "status": {"code": 422, "message": f"outgate: {message}"}}
+
+
+def _changed(changes: list[dict[str, Any]]) -> dict[str, Any]:
+    if not changes:
+        return {}
+    patch = base64.b64encode(json.dumps(changes).encode()).decode()
+    return {"patchType": "JSONPatch", "patch": patch}
 
 
 def _patch(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -54,6 +63,7 @@ def _patch(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[dict[str
     changes = []
     for parent, key in (
         ("metadata", "annotations"),
+        ("metadata", "labels"),
         ("spec", "initContainers"),
         ("spec", "containers"),
         ("spec", "volumes"),

@@ -87,7 +87,12 @@ def without_capture(value: object) -> object:
     """Take away all that is ours, so that only what a user wrote is compared."""
     if isinstance(value, dict):
         fields = {key: without_capture(field) for key, field in value.items()}
-        fields.pop("outgate.dev/status", None)
+        for name in ("outgate.dev/status", "outgate.dev/captured"):
+            fields.pop(name, None)
+        dropped = fields.get("drop")
+        # A list of capabilities; nobody's input drops this one.
+        if isinstance(dropped, list):
+            fields["drop"] = [each for each in dropped if each != "NET_RAW"]
         return {key: field for key, field in fields.items() if field not in ({}, [])}
     if isinstance(value, list):
         ours = [

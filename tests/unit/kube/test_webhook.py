@@ -45,6 +45,32 @@ def test_asked_again_it_changes_nothing() -> None:
     assert ask(once) == {"uid": "7", "allowed": True}
 
 
+def test_capture_that_is_claimed_and_false_is_refused() -> None:
+    claimed = pod.inject(POD, Options())
+    claimed["spec"]["initContainers"][0]["command"] = ["true"]
+    answer = ask(claimed)
+    assert answer["allowed"] is False
+    said = answer["status"]["message"]
+    assert said.startswith(
+        "outgate: this pod says that it is captured, but container outgate-init: "
+    )
+
+
+def test_capture_comes_before_what_others_put_there() -> None:
+    once = pod.inject(POD, Options())
+    asked = json.loads(json.dumps(once))
+    asked["spec"]["initContainers"].insert(0, {"name": "first"})
+    found = patched(asked, ask(asked))["spec"]["initContainers"]
+    assert [each["name"] for each in found] == [pod.INIT, pod.PROXY, "first"]
+
+
+def test_who_can_get_round_capture_is_said() -> None:
+    privileged = {"name": "sleep", "securityContext": {"privileged": True}}
+    answer = ask({**POD, "spec": {"containers": [privileged]}})
+    assert answer["allowed"] is True
+    assert any("is privileged: it can get round capture" in each for each in answer["warnings"])
+
+
 def test_the_annotation_alone_does_not_keep_capture_away() -> None:
     claimed = {**POD, "metadata": {"annotations": {pod.STATUS: "injected-version-0.1.0"}}}
     assert "patch" in ask(claimed)
