@@ -52,7 +52,7 @@ images-debian: debian
 
 cluster-debian:
 	@./scripts/debian etcd:etcd-server containerd:containerd runc:runc /usr/lib/cni/bridge:containernetworking-plugins \
-	  conntrack:conntrack busybox:busybox-static nft:nftables ip:iproute2 curl:curl /etc/ssl/certs/ca-certificates.crt:ca-certificates
+	  conntrack:conntrack iptables:iptables ipset:ipset busybox:busybox-static nft:nftables ip:iproute2 curl:curl /etc/ssl/certs/ca-certificates.crt:ca-certificates
 
 bench-tools:
 	@./scripts/debian wrk:wrk /usr/sbin/nginx:nginx-light

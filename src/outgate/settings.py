@@ -143,7 +143,16 @@ class Settings:
         cluster=True,
     )
     guard_allow: tuple[str, ...] = _setting(
-        (), _ranges, "Private or special address ranges that external names may resolve to."
+        (),
+        _ranges,
+        "Private or special address ranges that external names may resolve to.",
+        cluster=True,
+    )
+    cluster_dns: tuple[str, ...] = _setting(
+        (),
+        _ranges,
+        "Address ranges of a cluster's DNS servers, for its network policies; empty: pods labelled k8s-app=kube-dns.",
+        cluster=True,
     )
     eager_services: int = _setting(
         100,

@@ -1,4 +1,4 @@
-"""Builds Kubernetes, its DNS server, Helm and the pause program from their sources, once."""
+"""Builds Kubernetes, its DNS server, what enforces network policies, Helm and the pause program from sources, once."""
 
 import os
 import re
@@ -22,6 +22,7 @@ _HELM_VARIABLES = tuple(
     for package in ("chartutil", "lint/rules")
     for part, number in (("Major", 1), ("Minor", 34))
 )
+_ROUTER = "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router"
 _SECONDS = 3600.0
 # The largest of them takes 2 GB to compile and link.
 _AT_ONCE = min(os.cpu_count() or 1, 4)
@@ -59,6 +60,7 @@ def recipes() -> dict[str, Recipe]:
     packages = tuple(f"{_KUBERNETES}/cmd/{each}" for each in _COMMANDS)
     kubernetes = Recipe("kubernetes", packages, tuple(_variables()))
     own = {name: Recipe(name, (".",)) for name in ("coredns", "pause")}
+    own["kube-router"] = Recipe("kube-router", (_ROUTER,))
     helm = Recipe("helm", (f"{_HELM}/cmd/helm",), _HELM_VARIABLES)
     return {**dict.fromkeys(_COMMANDS, kubernetes), **own, "helm": helm}
 

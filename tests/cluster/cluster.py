@@ -12,7 +12,7 @@ import pytest
 from tests.cluster import builds, life
 from tests.cluster.commands import ENVIRONMENT, ClusterError, run
 from tests.cluster.node import Node
-from tests.cluster.parts import Part, parts
+from tests.cluster.parts import Part, optional, parts
 
 EXTERNAL = "OUTGATE_TEST_KUBECONFIG"
 """Names the environment variable with the kubeconfig of a cluster to use instead."""
@@ -102,12 +102,23 @@ class Cluster:
         self.node.begin(chosen, *flags)
         self.node.wait_for(chosen)
 
+    @contextlib.contextmanager
+    def enforcing(self) -> Iterator[None]:
+        """Have NetworkPolicies enforced for the time of a `with` block; nothing of that is left afterwards."""
+        name = "kube-router"
+        self.start(name)
+        try:
+            yield
+        finally:
+            self.stop(name)
+            self.node.run(str(builds.program(name)), "--cleanup-config")
+
     def import_image(self, archive: Path) -> None:
         """Add the images of an archive, as `archive.Image.pack` and `docker save` make them."""
         life.import_image(self.node.place, archive)
 
     def _part(self, name: str) -> Part:
-        known = parts(self.node.place)
+        known = parts(self.node.place) | optional(self.node.place)
         if name not in known:
             raise ClusterError(f"no part {name!r}; there are {', '.join(known)}")
         return known[name]

@@ -24,6 +24,8 @@ _PROGRAMS = {
     "containerd": "containerd",
     "runc": "runc",
     "conntrack": "conntrack",
+    "iptables": "iptables",
+    "ipset": "ipset",
     "busybox": "busybox-static",
 }
 _PATIENCE = 120.0

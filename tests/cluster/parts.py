@@ -6,7 +6,7 @@ from tests.cluster import builds
 from tests.cluster.places import API_PORT, NODE, Place, comma
 
 _ETCD, _ETCD_PEER = "http://127.0.0.1:2379", "http://127.0.0.1:2380"
-_MANAGER_PORT, _SCHEDULER_PORT = 10257, 10259
+_MANAGER_PORT, _SCHEDULER_PORT, _ROUTER_PORT = 10257, 10259, 20244
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,11 @@ def parts(place: Place) -> dict[str, Part]:
     first = (_etcd(place), _containerd(place))
     every = (*first, *kubernetes, _proxy(place), _coredns(place))
     return {each.name: each for each in every}
+
+
+def optional(place: Place) -> dict[str, Part]:
+    """Return parts that run only while a test wants them, by name."""
+    return {each.name: each for each in (_router(place),)}
 
 
 def _curl(url: str, *flags: str) -> tuple[str, ...]:
@@ -128,6 +133,23 @@ def _proxy(place: Place) -> Part:
 def _coredns(place: Place) -> Part:
     command = (_built("coredns"), "-conf", f"{place.folder}/Corefile")
     return Part("coredns", command, _curl(f"http://{place.node_address}:8181/ready"))
+
+
+def _router(place: Place) -> Part:
+    """Return what enforces NetworkPolicies, and does nothing else: its rules stay when it ends (`--cleanup-config`)."""
+    command = (
+        *(_built("kube-router"), "--kubeconfig", str(place.kubeconfig)),
+        *("--run-firewall=true", "--run-router=false", "--run-service-proxy=false"),
+        *("--run-loadbalancer=false", "--hostname-override", NODE),
+        *("--enable-ipv4=true", "--enable-ipv6=true"),
+        *("--service-cluster-ip-range", comma(place.service_nets)),
+        *("--health-port", str(_ROUTER_PORT), "--metrics-port", "0"),
+        # It also acts at once when a policy or a pod changes.
+        *("--iptables-sync-period", "10s"),
+    )
+    return Part(
+        "kube-router", command, _curl(f"http://{place.node_address}:{_ROUTER_PORT}/healthz")
+    )
 
 
 def _built(name: str) -> str:

@@ -6,17 +6,21 @@ import logging
 import signal
 import socket
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from outgate import environment
 from outgate.cli.common import warn
 from outgate.cli.images import image_options, images
+from outgate.cli.policies import held, policy_option
 from outgate.errors import OutgateError
 from outgate.inject.options import Options
 from outgate.model.ranges import parse_ranges
 from outgate.model.workloads import Network
+
+if TYPE_CHECKING:
+    from outgate.kube.policies import Held
 
 
 @click.command("controller")
@@ -27,6 +31,7 @@ from outgate.model.workloads import Network
 )
 @click.option("--ca-file", help="CA bundle in the egress Envoy's file system; without it, its own.")
 @image_options
+@policy_option
 @click.option("--log-level", default="info", type=click.Choice(["debug", "info", "warning"]))
 def controller_command(
     cluster_ranges: str, ca_file: str | None, log_level: str, **flags: Any
@@ -37,10 +42,12 @@ def controller_command(
     )
     logging.getLogger("httpx2").setLevel("WARNING")
     inside = parse_ranges(cluster_ranges, "--cluster-ranges")
-    asyncio.run(_run(inside, ca_file, images(flags)))
+    asyncio.run(_run(inside, ca_file, images(flags), held(flags)))
 
 
-async def _run(inside: tuple[Network, ...], ca_file: str | None, chosen: Options) -> None:
+async def _run(
+    inside: tuple[Network, ...], ca_file: str | None, chosen: Options, policies: "Held"
+) -> None:
     from outgate.kube import controller  # noqa: PLC0415 - most commands need no Kubernetes client
     from outgate.kube.client import connect  # noqa: PLC0415
     from outgate.kube.telling import Pod  # noqa: PLC0415
@@ -48,7 +55,7 @@ async def _run(inside: tuple[Network, ...], ca_file: str | None, chosen: Options
     name, uid = environment.pod()
     pod = Pod(name or socket.gethostname(), uid)
     options = controller.Options(
-        environment.settings(), inside, ca_file or controller.CA_FILE, chosen, pod
+        environment.settings(), inside, ca_file or controller.CA_FILE, chosen, pod, policies
     )
     client = connect()
     made = await controller.make(client, options)

@@ -10,6 +10,7 @@ import click
 from outgate.cli.cluster import cluster_options, with_cluster
 from outgate.cli.common import say
 from outgate.cli.images import image_options, images
+from outgate.cli.policies import held, policy_option
 from outgate.cli.uninstalling import uninstall
 from outgate.errors import HostError, UsageError
 from outgate.model.ranges import parse_ranges
@@ -51,6 +52,7 @@ _CONNECTIONS = click.IntRange(10, 10_000_000)
     "--ca-file",
     help="CA bundle (PEM) that upstream certificates must chain to; else the public ones.",
 )
+@policy_option
 @click.option(
     "--set",
     "settings",
@@ -103,6 +105,7 @@ def made(flags: Mapping[str, Any]) -> "Install":
         ranges=",".join(str(each) for each in ranges),
         ca_bundle=flags["ca_bundle"],
         settings=flags["settings"],
+        held=held(flags),
     )
 
 

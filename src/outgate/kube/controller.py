@@ -12,7 +12,7 @@ from typing import Any
 from outgate.errors import UsageError
 from outgate.inject import bootstrap
 from outgate.inject import options as inject_options
-from outgate.kube import authorities, kinds, leaving, naming, places, ranges, telling
+from outgate.kube import authorities, kinds, leaving, naming, places, policing, ranges, telling
 from outgate.kube.authorities import ServerCertificate
 from outgate.kube.client import Client, Scope
 from outgate.kube.debugging import Debug
@@ -20,6 +20,8 @@ from outgate.kube.fleet import Fleet
 from outgate.kube.health import Health
 from outgate.kube.mesh import Mesh
 from outgate.kube.namespaces import Namespaces
+from outgate.kube.policies import Held
+from outgate.kube.policing import Policies
 from outgate.kube.telling import Pod, Teller
 from outgate.kube.trusting import Trust
 from outgate.kube.watching import Changes, Follower
@@ -57,6 +59,7 @@ class Options:
     """What pods that the webhook injects get."""
     pod: Pod = field(default_factory=lambda: Pod("controller"))
     """Which replica this is."""
+    held: Held = Held.NONE
 
 
 @dataclass(slots=True, eq=False)
@@ -69,6 +72,7 @@ class Controller:
     egress: Publisher
     fleet: Fleet
     namespaces: Namespaces
+    policies: Policies
     certificates: Certificates
     server: Server
     trust: Trust
@@ -109,6 +113,7 @@ class Controller:
                     group.create_task(self._program()),
                     group.create_task(self.certificates.run()),
                     group.create_task(self.namespaces.run(self.complete)),
+                    group.create_task(self.policies.run(self.complete)),
                     group.create_task(self.trust.run()),
                     group.create_task(collecting.run(lambda: self.egress.revision)),
                     group.create_task(self._completed(followers)),
@@ -132,10 +137,11 @@ class Controller:
         followers = [
             self._external,
             Follower(client, kinds.ENDPOINT_SLICE, self._take_slices, places),
-            Follower(client, kinds.NAMESPACE, namespaces.namespaces),
+            Follower(client, kinds.NAMESPACE, self._take_namespaces),
             Follower(client, kinds.CONFIG_MAP, namespaces.maps, maps),
             Follower(client, kinds.MUTATING_WEBHOOK, self.trust.changed, webhook),
         ]
+        followers += policing.followers(client, self.policies)
         if not self.options.inside:
             followers += [
                 Follower(client, kinds.SERVICE_CIDR, lambda found: self._take(self._cidrs, found)),
@@ -158,6 +164,10 @@ class Controller:
         self._services.update(changes)
         self._wake.set()
 
+    def _take_namespaces(self, changes: Changes) -> None:
+        self.namespaces.namespaces(changes)
+        self.policies.namespaces(changes)
+
     def _take_slices(self, changes: Changes) -> None:
         _update(self._slices, changes)
         self.fleet.move(places.chosen(self._slices.values()))
@@ -173,6 +183,7 @@ class Controller:
         pods = ranges.pods(self._nodes.values())
         found = set(self.options.inside) or ranges.services(self._cidrs.values()) | pods
         self.fleet.inside(tuple(sorted(found, key=str)))
+        self.policies.inside(found)
         self.namespaces.hold(bootstrap.RANGES_KEY, ranges.written(found))
         # Ranges that were set are all that there will be.
         around = () if self.options.inside else ranges.around(pods)
@@ -233,6 +244,7 @@ async def make(client: Client, options: Options) -> Controller:
         egress,
         fleet,
         Namespaces(client, {bootstrap.CA_KEY: root.bundle.decode()}),
+        Policies(client, settings, options.held),
         certificates,
         server,
         Trust(client, root.bundle),

@@ -7,6 +7,7 @@ from outgate.inject import bootstrap, options
 from outgate.inject.options import PullPolicy
 from outgate.kube import leaving, naming, objects
 from outgate.kube.objects import PART, Manifest
+from outgate.kube.policies import Held
 from outgate.settings import PREFIX
 from outgate.xds import naming as xds_naming
 from outgate.xds import pipeline
@@ -34,6 +35,7 @@ class Install:
     ranges: str = ""
     ca_bundle: str = ""
     settings: tuple[tuple[str, str], ...] = ()
+    held: Held = Held.NONE
 
     @property
     def pull_policy(self) -> PullPolicy:
@@ -90,6 +92,8 @@ def _controller(install: Install) -> Manifest:
     arguments.append(f"--imagePullPolicy={images.pull_policy}")
     if install.ranges:
         arguments.append(f"--cluster-ranges={install.ranges}")
+    if install.held is not Held.NONE:
+        arguments.append(f"--network-policy={install.held}")
     if install.ca_bundle:
         arguments.append(f"--ca-file={_CA_FOLDER}/ca.pem")
     container: Manifest = {

@@ -17,6 +17,9 @@ CONFIG_MAP: Final[Kind] = create_namespaced_resource(
 ENDPOINT_SLICE: Final[Kind] = create_namespaced_resource(
     "discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", verbs=_READ
 )
+NETWORK_POLICY: Final[Kind] = create_namespaced_resource(
+    "networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies", verbs=_READ
+)
 NAMESPACE: Final[Kind] = create_global_resource("", "v1", "Namespace", "namespaces", verbs=_READ)
 NODE: Final[Kind] = create_global_resource("", "v1", "Node", "nodes", verbs=_READ)
 SERVICE_CIDR: Final[Kind] = create_global_resource(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from outgate.kube import admission, deployments, naming, objects, rights
+from outgate.kube import admission, deployments, guarding, naming, objects, policies, rights
 from outgate.kube.deployments import UPSTREAM_CA, Install
 from outgate.kube.objects import PART, Manifest
 from outgate.xds import naming as xds_naming
@@ -19,12 +19,14 @@ def manifests(install: Install) -> list[Manifest]:
             objects.make("v1", "ServiceAccount", name, automountServiceAccountToken=False)
             for name in (naming.CONTROLLER, naming.EGRESS)
         ),
-        *rights.rights(),
+        *rights.rights(install.held),
         *bundle,
         _service(naming.XDS_SERVICE, naming.CONTROLLER, _CONTROLLER_PORTS),
         _service(naming.EGRESS, naming.EGRESS, _EGRESS_PORTS, headless=True),
         *deployments.deployments(install),
         *(_budget(name) for name in (naming.CONTROLLER, naming.EGRESS)),
+        _policy(naming.CONTROLLER, policies.controller()),
+        *guarding.config_maps(),
         admission.webhook(),
     ]
 
@@ -54,6 +56,10 @@ def _service(
         # The controller tells sidecars each address: they need no name, and notice at once what goes.
         spec["clusterIP"] = "None"
     return objects.make("v1", "Service", name, spec=spec)
+
+
+def _policy(name: str, spec: policies.Spec) -> Manifest:
+    return objects.make("networking.k8s.io/v1", "NetworkPolicy", name, spec=spec)
 
 
 def _budget(name: str) -> Manifest:

@@ -12,7 +12,7 @@ PART = {"app.kubernetes.io/part-of": "outgate"}
 
 def make(version: str, kind: str, name: str, **fields: Any) -> Manifest:
     """Return an object in our namespace, or in none if its kind is in none."""
-    placed = not kind.startswith(("Cluster", "Mutating"))
+    placed = not kind.startswith(("Cluster", "Mutating", "Validating"))
     namespace = {"namespace": naming.SYSTEM_NAMESPACE} if placed else {}
     metadata = {"name": name, **namespace, "labels": {**PART, "app.kubernetes.io/name": name}}
     return {"apiVersion": version, "kind": kind, "metadata": metadata, **fields}

@@ -3,6 +3,9 @@
 from outgate.inject import bootstrap
 from outgate.kube import naming, objects
 from outgate.kube.objects import Manifest
+from outgate.kube.policies import Held
+
+_GROUP, _NETWORKING = "rbac.authorization.k8s.io", "networking.k8s.io"
 
 
 def _rule(group: str, resources: str, verbs: str, *names: str) -> Manifest:
@@ -10,11 +13,11 @@ def _rule(group: str, resources: str, verbs: str, *names: str) -> Manifest:
     return rule | ({"resourceNames": list(names)} if names else {})
 
 
-def rights() -> list[Manifest]:
+def rights(held: Held = Held.NONE) -> list[Manifest]:
     """Return what the controller may do; the egress may do nothing, and has no token for the API server."""
     everywhere = [
         _rule("", "services namespaces nodes", "list watch"),
-        _rule("networking.k8s.io", "servicecidrs", "list watch"),
+        _rule(_NETWORKING, "servicecidrs", "list watch"),
         _rule("", "configmaps", "list watch create patch", bootstrap.MESH_MAP),
         _rule("authentication.k8s.io", "tokenreviews", "create"),
         # Of Events, those are read that were written by an earlier leader.
@@ -32,17 +35,33 @@ def rights() -> list[Manifest]:
         _rule("discovery.k8s.io", "endpointslices", "list watch"),
         # One for the leader, and one for each replica, which has its pod's name.
         _rule("coordination.k8s.io", "leases", "get list watch create update patch delete"),
+        _rule(_NETWORKING, "networkpolicies", "list watch create patch", naming.EGRESS),
     ]
-    group, name = "rbac.authorization.k8s.io", naming.CONTROLLER
-    subjects = [{"kind": "ServiceAccount", "name": name, "namespace": naming.SYSTEM_NAMESPACE}]
+    name = naming.CONTROLLER
+    asked = [] if held is Held.NONE else _for_policies()
+    return [*_bound("ClusterRole", name, everywhere), *_bound("Role", name, own), *asked]
 
-    def bound(kind: str, rules: list[Manifest]) -> list[Manifest]:
-        reference = {"apiGroup": group, "kind": kind, "name": name}
-        return [
-            objects.make(f"{group}/v1", kind, name, rules=rules),
-            objects.make(
-                f"{group}/v1", f"{kind}Binding", name, roleRef=reference, subjects=subjects
-            ),
-        ]
 
-    return [*bound("ClusterRole", everywhere), *bound("Role", own)]
+def _for_policies() -> list[Manifest]:
+    """Return what the controller may do where it keeps the network policies of captured pods."""
+    name = f"{naming.CONTROLLER}-policies"
+    policies = _rule(_NETWORKING, "networkpolicies", "list watch create patch", naming.POLICY)
+    api_server = _rule("discovery.k8s.io", "endpointslices", "list watch", naming.API_SERVER)
+    beside = _bound("Role", name, [api_server])
+    for each in beside:
+        each["metadata"]["namespace"] = naming.API_SERVER_NAMESPACE
+    return [*_bound("ClusterRole", name, [policies]), *beside]
+
+
+def _bound(kind: str, name: str, rules: list[Manifest]) -> list[Manifest]:
+    account = {
+        "kind": "ServiceAccount",
+        "name": naming.CONTROLLER,
+        "namespace": naming.SYSTEM_NAMESPACE,
+    }
+    reference = {"apiGroup": _GROUP, "kind": kind, "name": name}
+    subjects = {"roleRef": reference, "subjects": [account]}
+    return [
+        objects.make(f"{_GROUP}/v1", kind, name, rules=rules),
+        objects.make(f"{_GROUP}/v1", f"{kind}Binding", name, **subjects),
+    ]

@@ -65,6 +65,33 @@ def test_rights_are_the_least() -> None:
     assert egress["automountServiceAccountToken"] is False
 
 
+def test_rights_for_policies_are_there_where_they_are_asked_for() -> None:
+    plain, asked = (
+        {(each["kind"], each["metadata"]["name"]) for each in install(*words)}
+        for words in ([], ["--network-policy"])
+    )
+    assert asked - plain == {
+        (kind, "outgate-controller-policies")
+        for kind in ("ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
+    }
+    for words, value in (
+        ([], None),
+        (["--network-policy"], "cluster"),
+        (["--network-policy=strict"], "strict"),
+    ):
+        pod = one(install(*words), "Deployment", "outgate-controller")["spec"]["template"]["spec"]
+        found = [each for each in pod["containers"][0]["args"] if "network-policy" in each]
+        assert found == ([f"--network-policy={value}"] if value else [])
+    rules = [
+        each
+        for each in install("--network-policy")
+        if each["metadata"]["name"].endswith("-policies")
+    ]
+    for role in rules:
+        for rule in role.get("rules", ()):
+            assert rule["resourceNames"] in (["outgate"], ["kubernetes"])
+
+
 def test_flags_reach_what_they_are_for(tmp_path: Path) -> None:
     bundle = tmp_path / "ca.pem"
     now = datetime.datetime.now(datetime.UTC)
