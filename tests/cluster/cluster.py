@@ -111,7 +111,11 @@ class Cluster:
             yield
         finally:
             self.stop(name)
-            self.node.run(str(builds.program(name)), "--cleanup-config")
+            # Its own `--cleanup-config` does not get to the end without IPVS.
+            for each in ("iptables", "ip6tables"):
+                kept = r"grep -vE 'KUBE-(ROUTER|POD-FW|NWPLCY)'"
+                self.node.run("sh", "-c", f"{each}-save -t filter | {kept} | {each}-restore")
+            self.node.run("ipset", "destroy")
 
     def import_image(self, archive: Path) -> None:
         """Add the images of an archive, as `archive.Image.pack` and `docker save` make them."""

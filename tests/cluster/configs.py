@@ -1,11 +1,12 @@
 """The files that the cluster's parts read."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import yaml
-from tests.cluster.commands import ClusterError, run
+from tests.cluster.commands import ENVIRONMENT, ClusterError, run
 from tests.cluster.images import PAUSE
 from tests.cluster.places import NODE, Place, comma
 
@@ -72,9 +73,20 @@ def write(place: Place) -> None:
     )
     (folder / "kubelet.yaml").write_text(yaml.safe_dump(_kubelet(place)))
     (folder / "kube-proxy.yaml").write_text(yaml.safe_dump(_proxy(place)))
+    _write_ip6tables(folder / "kube-router")
     # Pods get no search domains and servers but the cluster's.
     (folder / "resolv.conf").touch()
     write_corefile(place, None)
+
+
+def _write_ip6tables(folder: Path) -> None:
+    """Mend what kube-router 2.1.0 tells ip6tables: it calls sets by names without the prefix that it made them with."""
+    folder.mkdir()
+    program = folder / "ip6tables-restore"
+    real = shutil.which(program.name, path=ENVIRONMENT["PATH"])
+    mend = "sed 's/--match-set KUBE-/--match-set inet6:KUBE-/g'"
+    program.write_text(f'#!/bin/sh\n{mend} | exec {real} "$@"\n')
+    program.chmod(0o755)
 
 
 def write_corefile(place: Place, resolver: str | None) -> None:

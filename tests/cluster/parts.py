@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from tests.cluster import builds
+from tests.cluster.commands import ENVIRONMENT
 from tests.cluster.places import API_PORT, NODE, Place, comma
 
 _ETCD, _ETCD_PEER = "http://127.0.0.1:2379", "http://127.0.0.1:2380"
@@ -136,9 +137,10 @@ def _coredns(place: Place) -> Part:
 
 
 def _router(place: Place) -> Part:
-    """Return what enforces NetworkPolicies, and does nothing else: its rules stay when it ends (`--cleanup-config`)."""
+    """Return what enforces NetworkPolicies, and does nothing else: its rules stay when it ends."""
     command = (
-        *(_built("kube-router"), "--kubeconfig", str(place.kubeconfig)),
+        *("env", f"PATH={place.folder}/kube-router:{ENVIRONMENT['PATH']}", _built("kube-router")),
+        *("--kubeconfig", str(place.kubeconfig)),
         *("--run-firewall=true", "--run-router=false", "--run-service-proxy=false"),
         *("--run-loadbalancer=false", "--hostname-override", NODE),
         *("--enable-ipv4=true", "--enable-ipv6=true"),

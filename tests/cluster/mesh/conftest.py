@@ -129,6 +129,8 @@ def tools(
     tools.mkdir()
     # The small internet has an authority of its own; a small machine is enough for one of each.
     flags = f"--ca-file '{internet.ca_file}' --egress-replicas 1 --replicas 1"
+    # Harmless until something enforces them; the cluster's DNS server runs beside its pods.
+    flags += f" --network-policy --set=OUTGATE_CLUSTER_DNS={cluster.node.place.node_address}"
     _tool(
         tools / "outgate",
         (sys.executable, "-m", "outgate"),
