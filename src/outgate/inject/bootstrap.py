@@ -59,6 +59,8 @@ def _google(xds_address: str) -> dict[str, Any]:
                 "grpc.keepalive_timeout_ms": {"int_value": "10000"},
                 "grpc.max_reconnect_backoff_ms": {"int_value": "2000"},
                 "grpc.initial_reconnect_backoff_ms": {"int_value": "100"},
+                # It is 30 s, too long where a network plugin lets a new pod's first packets through a little later.
+                "grpc.dns_min_time_between_resolutions_ms": {"int_value": "1000"},
                 "grpc.max_receive_message_length": {"int_value": "-1"},
             }
         },

@@ -20,6 +20,8 @@ CAPTURED_LABEL = "outgate.dev/captured"
 """A label with the value "true": by it network policies choose pods that have capture."""
 INIT, PROXY = "outgate-init", "outgate-proxy"
 CAPTURE_COMMAND = ("outgate", "capture-rules", "apply")
+LINGER_SECONDS = 5
+"""How long a sidecar that is not native goes on when its pod is to end; Istio's number for draining."""
 MAX_CONNECTIONS = 20_000
 """Of one workload, open at once."""
 
@@ -108,7 +110,7 @@ def inject(template: Mapping[str, Any], options: Options) -> Pod:
     if options.sidecar is Sidecar.NATIVE:
         first.append(second | {"restartPolicy": "Always"})
     else:
-        own["containers"].insert(0, second)
+        own["containers"].insert(0, second | _lingering(spec))
     spec["containers"] = own["containers"]
     spec["initContainers"] = [*first, *own["initContainers"]]
     spec["volumes"] = [*(spec.get("volumes") or ()), *bootstrap.volumes()]
@@ -192,6 +194,17 @@ def _proxy(options: Options) -> Pod:
         "securityContext": bootstrap.security(options.proxy_uid),
         "volumeMounts": bootstrap.mounts(),
     }
+
+
+def _lingering(spec: Mapping[str, Any]) -> Pod:
+    """Return what has a proxy among the others stay a little: all are told to end at once, with calls under way.
+
+    A native sidecar needs none of it: the kubelet ends it after all others.
+    """
+    grace = spec.get("terminationGracePeriodSeconds")
+    seconds = min(LINGER_SECONDS, grace if isinstance(grace, int) else LINGER_SECONDS)
+    # Kubernetes takes neither no time, nor more than the pod has.
+    return {"lifecycle": {"preStop": {"sleep": {"seconds": seconds}}}} if seconds > 0 else {}
 
 
 def _arguments(options: Options) -> list[str]:

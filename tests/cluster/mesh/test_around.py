@@ -13,7 +13,7 @@ from tests.cluster import images
 from tests.cluster.archive import Image
 from tests.cluster.commands import ClusterError
 from tests.cluster.internet import ClusterInternet
-from tests.cluster.mesh.conftest import SERVICES, SYSTEM, Mesh
+from tests.cluster.mesh.conftest import SERVICES, Mesh
 
 TOOLS = "localhost/tools:1"
 PROXY = "1337"
