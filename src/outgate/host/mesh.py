@@ -7,13 +7,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import assert_never
 
+from outgate.model.addresses import FULL
 from outgate.model.deriving import destination, selects
 from outgate.model.destinations import Destination, Endpoint, External, Internal
 from outgate.model.names import Name
 from outgate.model.workloads import Workload
 from outgate.resources.kinds import Resources, parse
 from outgate.resources.manifests import Manifests
-from outgate.resources.problems import Problem
+from outgate.resources.problems import Location, Problem
 from outgate.resources.services import Service
 from outgate.xds import egress
 from outgate.xds.clusters import Upstream
@@ -46,6 +47,7 @@ class Mesh:
         for name, files in self.owners.items():
             first, *others = sorted(files)
             found += [self._duplicate(name, first, other) for other in others]
+        found += [self._refused(name) for name in self.programmed.allocation.refused()]
         return tuple(sorted(found, key=lambda each: (each.location, each.path, each.message)))
 
     def _duplicate(self, name: Name, first: str, other: str) -> Problem:
@@ -53,6 +55,11 @@ class Mesh:
         message = f"a Service of this name and namespace is already in {first}, which counts"
         hint = "remove one of the two, or rename it"
         return Problem(service.location, f"service/{name.name}", "metadata.name", message, hint)
+
+    def _refused(self, name: Name) -> Problem:
+        service = self.service(name)
+        place = service.location if service else Location(str(name))
+        return Problem(place, f"service/{name.name}", "spec.ports", FULL)
 
     def update_files(self, manifests: Iterable[tuple[str, Manifests | None]]) -> Delta:
         """Take in files that changed (None: gone)."""

@@ -1,15 +1,16 @@
 """What the Services of a cluster declare, and what follows from it for the egress Envoys.
 
 Without I/O. A change costs what it touches. Services that are not external are none of our business: calls to them go
-straight to where they were going.
+straight to where they were going. That is so for an ExternalName that is another name of something inside, too.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from outgate.model.addresses import FULL
 from outgate.model.deriving import destination
-from outgate.model.destinations import Destination
+from outgate.model.destinations import Destination, External
 from outgate.model.names import Name
 from outgate.resources.documents import Document, Lines
 from outgate.resources.kinds import parse
@@ -28,6 +29,7 @@ class Mesh:
     programmed: Programmed = field(default_factory=Programmed)
     problems: dict[Name, tuple[Problem, ...]] = field(default_factory=dict)
     """What is wrong with each Service with which something is."""
+    _refused: frozenset[Name] = frozenset()
 
     def start(self) -> Delta:
         """Return what is programmed before there is any Service."""
@@ -40,7 +42,8 @@ class Mesh:
         """
         changed: list[Destination] = []
         removed: list[Name] = []
-        for name, service in sorted(services, key=_age):
+        named = sorted(services, key=_age)
+        for name, service in named:
             derived = self._derive(name, service)
             if derived is None:
                 removed.append(name)
@@ -49,20 +52,44 @@ class Mesh:
         self.programmed, delta = egress.program(
             self.programmed, changed, removed, self.site, self.upstream
         )
+        self._note_refused(name for name, _ in named)
         return delta
+
+    def _note_refused(self, anew: Iterable[Name]) -> None:
+        """Have a problem for each Service that got no address; those of `anew` have none of them yet."""
+        refused = self.programmed.allocation.refused()
+        for name in self._refused - refused:
+            kept = tuple(each for each in self.problems.get(name, ()) if each.message != FULL)
+            self.problems.pop(name, None)
+            if kept:
+                self.problems[name] = kept
+        for name in refused & {*(refused - self._refused), *anew}:
+            problem = Problem(_place(name), f"service/{name.name}", "spec.ports", FULL)
+            self.problems[name] = (*self.problems.get(name, ()), problem)
+        self._refused = refused
 
     def _derive(self, name: Name, service: Mapping[str, Any] | None) -> Destination | None:
         self.problems.pop(name, None)
-        if service is None or (service.get("spec") or {}).get("type") != "ExternalName":
+        spec = (service or {}).get("spec") or {}
+        if service is None or spec.get("type") != "ExternalName":
+            return None
+        domain = self.upstream.settings.trust_domain
+        host = str(spec.get("externalName") or "").rstrip(".").lower()
+        if host == domain or host.endswith(f".{domain}"):
             return None
         value = {"apiVersion": "v1", "kind": "Service", **service}
-        place = Location(f"services/{name.namespace}/{name.name}")
-        parsed = parse((Document(value, place, Lines(1, {})),))
+        parsed = parse((Document(value, _place(name), Lines(1, {})),))
         if parsed.problems:
             self.problems[name] = parsed.problems
-        return destination(parsed.services[0], ()) if parsed.services else None
+        declared = destination(parsed.services[0], ()) if parsed.services else None
+        # The cluster's DNS would ask outside for what the name stands for: it is answered here, and leads nowhere.
+        return declared or External(name, "", ())
 
 
 def _age(change: tuple[Name, Mapping[str, Any] | None]) -> tuple[str, Name]:
     name, service = change
     return str((service or {}).get("metadata", {}).get("creationTimestamp", "")), name
+
+
+def _place(name: Name) -> Location:
+    return Location(f"services/{name.namespace}/{name.name}")

@@ -22,15 +22,16 @@ def destination(service: Service, workloads: Iterable[Workload]) -> Destination 
     if not ports:
         return None
     declared = tuple(_port(port) for port in ports)
+    created = service.metadata.creation_timestamp
     if service.external_name:
-        return External(name, service.external_name, declared)
+        return External(name, service.external_name, declared, created)
     if not service.selector:
         return None
     chosen = sorted(
         (each for each in workloads if selects(service, each)), key=lambda each: each.name
     )
     endpoints = tuple(_endpoints(port, chosen) for port in ports)
-    return Internal(name, declared, endpoints)
+    return Internal(name, declared, endpoints, created)
 
 
 def selects(service: Service, workload: Workload) -> bool:

@@ -22,11 +22,15 @@ class Port:
 
 @dataclass(frozen=True, slots=True)
 class External:
-    """A service outside: `host` is its DNS name, which the egress resolves and, over TLS, verifies."""
+    """A service outside: `host` is its DNS name, which the egress resolves and, over TLS, verifies.
+
+    One without ports can be named, and not called. `created` is RFC 3339, or empty where nobody says.
+    """
 
     name: Name
     host: str
     ports: tuple[Port, ...]
+    created: str = ""
 
     @property
     def has_raw_port(self) -> bool:
@@ -50,6 +54,7 @@ class Internal:
     name: Name
     ports: tuple[Port, ...]
     endpoints: tuple[tuple[Endpoint, ...], ...]
+    created: str = ""
 
     @property
     def has_raw_port(self) -> bool:

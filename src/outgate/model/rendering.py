@@ -19,12 +19,12 @@ def render(
 
 
 def _destination(service: Destination, allocation: Allocation, domain: str) -> dict[str, Any]:
-    address = allocation.addresses[service.name]
+    address = allocation.address(service.name)
     shown: dict[str, Any] = {
         "namespace": service.name.namespace,
         "name": service.name.name,
         "names": list(forms(service.name, domain)),
-        "addresses": [str(address.ipv4), str(address.ipv6)],
+        "addresses": [str(address.ipv4), str(address.ipv6)] if address else [],
         "ports": [_port(port) for port in service.ports],
     }
     match service:

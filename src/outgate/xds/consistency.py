@@ -36,7 +36,10 @@ def unreachable(
     """Return the names that the pipeline would look up for a declared port and not find, sorted."""
     wanted: list[tuple[str, str]] = []
     for name, destination in destinations.items():
-        address = allocation.addresses[name]
+        address = allocation.address(name)
+        if address is None:
+            # There was no room for it.
+            continue
         for port in destination.ports:
             if port.is_http:
                 wanted.append((SCOPED_ROUTE, str(name)))

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from outgate.model.addresses import Address, Allocation
+from outgate.model.addresses import SHARED, Allocation, Claim
 from outgate.model.destinations import Destination, External, Internal
 from outgate.model.names import Name
 from outgate.model.workloads import Workload
@@ -109,9 +109,8 @@ def program(
     gone = tuple(name for name in removed if name in previous.destinations and name not in wanted)
     if not wanted and not gone:
         return previous, Delta()
-    allocation = previous.allocation.assign(
-        ((name, each.has_raw_port) for name, each in wanted.items()), gone
-    )
+    allocation, moved = _addresses(previous, wanted.values(), gone)
+    wanted = {name: previous.destinations[name] for name in sorted(moved)} | wanted
     destinations, resources, records = (
         dict(previous.destinations),
         dict(previous.resources),
@@ -128,7 +127,7 @@ def program(
         eager = not _is_on_demand(previous, name, len(destinations), upstream)
         made = _resources(each, allocation, upstream, eager=eager)
         destinations[name], resources[name] = each, made
-        records[str(name)] = dns.record(name, allocation.addresses[name], domain)
+        records[str(name)] = dns.record(name, allocation.address(name) or SHARED, domain)
         after.update((key_of(one), one) for one in made)
     delta = _difference(before, after)
     if gone or any(previous.records.get(key) != records[key] for key in map(str, wanted)):
@@ -142,6 +141,20 @@ def program(
         tunnels_end = listeners.capture(upstream.settings, site.log, ports, site.sniff)
         delta = replace(delta, changed=(*delta.changed, tunnels_end))
     return Programmed(allocation, destinations, resources, records, counted), delta
+
+
+def _addresses(
+    previous: Programmed, changed: Iterable[Destination], gone: Iterable[Name]
+) -> tuple[Allocation, frozenset[Name]]:
+    """Give addresses to what can be called; also return what else has another one by that."""
+    claims: list[Claim] = []
+    without = list(gone)
+    for each in changed:
+        if each.ports:
+            claims.append(Claim(each.name, each.has_raw_port, each.created))
+        else:
+            without.append(each.name)
+    return previous.allocation.assign(claims, without)
 
 
 def _ports(
@@ -182,7 +195,9 @@ def _is_on_demand(previous: Programmed, name: Name, count: int, upstream: Upstre
 def _resources(
     destination: Destination, allocation: Allocation, upstream: Upstream, *, eager: bool
 ) -> tuple[Resource, ...]:
-    address: Address = allocation.addresses[destination.name]
+    address = allocation.address(destination.name)
+    if address is None:
+        return ()
     match destination:
         case External():
             made = clusters.external(destination, address, upstream)

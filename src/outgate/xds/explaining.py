@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from outgate.errors import UsageError
-from outgate.model.addresses import RAW_IPV4
+from outgate.model.addresses import FULL, RAW_IPV4
 from outgate.model.destinations import Destination, External, Port, forms
 from outgate.model.names import Name
 from outgate.xds import naming
@@ -95,12 +95,14 @@ class Explainer:
         if address is None:
             name = named(called.host, namespace, self.domain)
         else:
-            taken = self.programmed.allocation.taken.items()
-            name = next((each for pair, each in taken if address in (pair.ipv4, pair.ipv6)), None)
+            held = self.programmed.allocation.addresses.items()
+            name = next((each for each, pair in held if address in (pair.ipv4, pair.ipv6)), None)
         return self.programmed.destinations.get(name) if name else None
 
     def _path(self, found: Destination, port: Port, scheme: str) -> dict[str, Any]:
-        address = self.programmed.allocation.addresses[found.name]
+        address = self.programmed.allocation.address(found.name)
+        if address is None:
+            return {"decision": DENIED, "reason": FULL}
         kind = naming.RAW if address.ipv4 in RAW_IPV4 else naming.CAPTURE
         answer: dict[str, Any] = {
             "decision": ALLOWED,

@@ -1,7 +1,11 @@
 from typing import Any
 
+import pytest
+
 from outgate.kube.controller import SITE
 from outgate.kube.mesh import Mesh
+from outgate.model import addresses
+from outgate.model.addresses import FULL, SHARED
 from outgate.model.names import Name
 from outgate.settings import Settings
 from outgate.xds.building import CLUSTER, LISTENER
@@ -87,3 +91,55 @@ def test_the_egress_marks_no_socket_and_answers_no_names() -> None:
     assert [len(each.value) for each in marked.changed] != [
         len(each.value) for each in delta.changed
     ]
+
+
+def test_what_stands_for_something_inside_is_left_to_the_clusters_dns() -> None:
+    own = mesh()
+    for host in ("web.other.svc.cluster.local", "web.other.svc.cluster.local.", "cluster.LOCAL"):
+        delta = own.update([(BIN, service(BIN, host))])
+        assert (delta.changed, delta.removed) == ((), ())
+
+
+def test_one_that_declares_nothing_leads_nowhere_and_takes_no_address() -> None:
+    own = mesh()
+    for each in (service(BIN, ports=[]), service(BIN, "192.0.2.1")):
+        delta = own.update([(BIN, each)])
+        assert names(delta, CLUSTER) == []
+        assert own.programmed.allocation.addresses == {}
+        # Its name is answered, so that nobody asks outside for what it stands for.
+        assert str(SHARED.ipv4).encode() in own.programmed.records[str(BIN)]
+
+
+class TestWithFewAddresses:
+    @pytest.fixture(autouse=True)
+    def _few(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(addresses, "_SLOTS", 2)
+
+    def tcp(self, name: str, day: int) -> tuple[Name, dict[str, Any]]:
+        made = service(Name("n", name), ports=[{"name": "tcp", "port": 7, "protocol": "TCP"}])
+        made["metadata"]["creationTimestamp"] = f"2026-01-0{day}T00:00:00Z"
+        return Name("n", name), made
+
+    def test_the_youngest_has_a_problem_until_there_is_room(self) -> None:
+        own = mesh()
+        old, older, young = self.tcp("a", 2), self.tcp("b", 1), self.tcp("c", 3)
+        own.update([young])
+        own.update([old, older])
+        assert [str(each.message) for each in own.problems[young[0]]] == [FULL]
+        assert set(own.problems) == {young[0]}
+        again = young[1] | {"status": {}}
+        own.update([(young[0], again)])
+        assert set(own.problems) == {young[0]}
+        delta = own.update([(old[0], None)])
+        assert own.problems == {}
+        assert len([each for each in names(delta, CLUSTER) if each.startswith("tcp|")]) >= 2
+
+    def test_two_controllers_agree_whatever_they_saw_before(self) -> None:
+        one, two = mesh(), mesh()
+        several = [self.tcp(name, day) for name, day in (("a", 3), ("b", 1), ("c", 2))]
+        for each in several:
+            one.update([each])
+        two.update([several[2]])
+        two.update([(several[2][0], None), several[1]])
+        two.update([several[0], several[2]])
+        assert one.programmed == two.programmed

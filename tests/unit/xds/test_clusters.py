@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from outgate.model.addresses import Allocation
+from outgate.model.addresses import Allocation, Claim
 from outgate.model.destinations import Destination, Endpoint, External, Internal, Port
 from outgate.model.names import Name
 from outgate.resources.protocols import Protocol
@@ -17,7 +17,7 @@ OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
 def made(service: Destination) -> dict[str, dict[str, Any]]:
-    address = Allocation().assign([(NAME, service.has_raw_port)]).addresses[NAME]
+    address = Allocation().assign([Claim(NAME, service.has_raw_port)])[0].addresses[NAME]
     match service:
         case External():
             found = clusters.external(service, address, UPSTREAM)
@@ -97,7 +97,7 @@ class TestExternal:
 
     def test_plain_tcp_has_a_cluster_for_each_virtual_address_and_no_http(self) -> None:
         found = external(Port(22, Protocol.TCP))
-        address = Allocation().assign([(NAME, True)]).addresses[NAME]
+        address = Allocation().assign([Claim(NAME, True)])[0].addresses[NAME]
         assert set(found) == {f"tcp|{address.ipv4}:22", f"tcp|[{address.ipv6}]:22"}
 
     def test_an_http_port_beside_a_plain_tcp_port_leads_back_into_the_pipeline(self) -> None:
@@ -112,7 +112,7 @@ class TestExternal:
             assert inner["server_listener_name"] == "late"
 
     def test_only_http_clusters_may_come_on_demand(self) -> None:
-        address = Allocation().assign([(NAME, True)]).addresses[NAME]
+        address = Allocation().assign([Claim(NAME, True)])[0].addresses[NAME]
         ports = (Port(80, Protocol.HTTP), Port(22, Protocol.TCP))
         found = clusters.external(External(NAME, "h.example.com", ports), address, UPSTREAM)
         # A connection that is not HTTP cannot wait for its cluster.
