@@ -40,6 +40,7 @@ _COREFILE = """\
 cluster.local:53 in-addr.arpa:53 ip6.arpa:53 {{
   bind {address}
   errors
+  log
   ready {address}:8181
   kubernetes {{
     kubeconfig {kubeconfig} outgate
@@ -49,6 +50,7 @@ cluster.local:53 in-addr.arpa:53 ip6.arpa:53 {{
 .:53 {{
   bind {address}
   errors
+  log
   {outside}
 }}
 """

@@ -12,11 +12,14 @@ from tests.cluster.archive import Folder, Image, Link
 from tests.cluster.caches import cache, key, once
 from tests.cluster.commands import ENVIRONMENT, ClusterError, run
 
+from outgate.inject.options import Options
+
 PAUSE = "localhost/pause:1"
 CURL = "docker.io/curlimages/curl:latest"
 """Under its full name, so that manifests that name `curlimages/curl` are served unchanged (IfNotPresent)."""
 NET = "localhost/net:1"
 """With nft, ip and ss."""
+COREDNS = Options().coredns_image
 
 _CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 _LIBRARY = re.compile(r"(/\S+) \(0x")
@@ -35,6 +38,8 @@ def images() -> list[Image]:
         # As in the published image, which does not run as root.
         Image(CURL, base() | programs("curl"), command=("curl",), user="curl_user"),
         Image(NET, base() | programs("nft", "ip", "ss")),
+        # Not root, as the published one.
+        Image(COREDNS, {"coredns": builds.program("coredns")}, ("/coredns",), user="65532:65532"),
     ]
 
 

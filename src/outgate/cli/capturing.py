@@ -25,7 +25,7 @@ def _rule_options(function: Callable[..., None]) -> Callable[..., None]:
     ports = (
         ("--capture-port", naming.CAPTURE_PORT, "Where captured TCP arrives."),
         ("--raw-port", naming.RAW_PORT, "Where TCP to services with a plain TCP port arrives."),
-        ("--dns-port", None, "Where DNS over UDP arrives; without it, DNS is as all other UDP."),
+        ("--dns-port", None, "Where DNS arrives; without it, DNS is as all other UDP and TCP."),
     )
     ranges = (
         ("--include", "The only ranges to capture: CIDRs with commas between; else everything."),
@@ -57,6 +57,7 @@ def _rules(flags: dict[str, Any]) -> CaptureRules:
         raw_port=flags["raw_port"],
         raw_ranges=(RAW_IPV4, RAW_IPV6),
         dns_port=flags["dns_port"],
+        resolver_ports=(naming.RESOLVER_PORT, naming.RESOLVER_FORWARD_PORT),
         proxy_uid=flags["proxy_uid"],
         proxy_reach=_from_file(flags["proxy_from"], "--proxy-from", optional=True),
         include=parse_ranges(flags["include"], "--include") or None,

@@ -12,7 +12,7 @@ import click
 
 from outgate import environment
 from outgate.cli.common import warn
-from outgate.cli.images import image_options, images
+from outgate.cli.images import dns_option, image_options, images
 from outgate.cli.policies import held, policy_option
 from outgate.errors import OutgateError
 from outgate.inject.options import Options
@@ -32,9 +32,10 @@ if TYPE_CHECKING:
 @click.option("--ca-file", help="CA bundle in the egress Envoy's file system; without it, its own.")
 @image_options
 @policy_option
+@dns_option
 @click.option("--log-level", default="info", type=click.Choice(["debug", "info", "warning"]))
 def controller_command(
-    cluster_ranges: str, ca_file: str | None, log_level: str, **flags: Any
+    cluster_ranges: str, ca_file: str | None, log_level: str, dns_capture: bool, **flags: Any
 ) -> None:
     """Be the control plane of a cluster: follow its Services, and serve its proxies."""
     logging.basicConfig(
@@ -42,7 +43,8 @@ def controller_command(
     )
     logging.getLogger("httpx2").setLevel("WARNING")
     inside = parse_ranges(cluster_ranges, "--cluster-ranges")
-    asyncio.run(_run(inside, ca_file, images(flags), held(flags)))
+    chosen = images(flags, dns_capture=dns_capture)
+    asyncio.run(_run(inside, ca_file, chosen, held(flags)))
 
 
 async def _run(

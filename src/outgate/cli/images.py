@@ -26,6 +26,14 @@ def image_options(function: Callable[..., None]) -> Callable[..., None]:
     return function
 
 
+def dns_option(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the flag that says whether pods' DNS queries are captured."""
+    text = "Capture DNS: declared names have addresses of their own, others do not exist. false leaves it alone."
+    return click.option(
+        "--dnsCapture", "dns_capture", type=bool, default=True, show_default=True, help=text
+    )(function)
+
+
 def images(flags: Mapping[str, Any], **others: Any) -> Options:
     """Return what the flags say; UsageError names the one that is wrong."""
     return Options(

@@ -8,7 +8,7 @@ import click
 from outgate import __version__
 from outgate.cli import files
 from outgate.cli.common import warn
-from outgate.cli.images import image_options, images
+from outgate.cli.images import dns_option, image_options, images
 from outgate.errors import UsageError
 from outgate.inject import documents, options
 from outgate.inject.options import Sidecar
@@ -31,6 +31,7 @@ _WITHOUT_EFFECT = {
 )
 @click.option("-o", "--output", help="File for the result; without it, standard output.")
 @image_options
+@dns_option
 @click.option(
     "--includeIPRanges",
     "--include-ip-ranges",
@@ -63,6 +64,7 @@ def kube_inject_command(names: tuple[str, ...], output: str | None, **flags: Any
         version=flags["setversionstring"],
         sidecar=Sidecar(flags["sidecar"]),
         proxy_uid=flags["sidecarproxyuid"],
+        dns_capture=flags["dns_capture"],
         log_level=options.log_level(flags["verbosity"]),
         include=parse_ranges(flags["includeipranges"], "--includeIPRanges"),
         xds_address=flags["xds_address"],

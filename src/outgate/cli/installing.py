@@ -9,7 +9,7 @@ import click
 
 from outgate.cli.cluster import cluster_options, with_cluster
 from outgate.cli.common import say
-from outgate.cli.images import image_options, images
+from outgate.cli.images import dns_option, image_options, images
 from outgate.cli.policies import held, policy_option
 from outgate.cli.uninstalling import uninstall
 from outgate.errors import HostError, UsageError
@@ -24,6 +24,7 @@ _CONNECTIONS = click.IntRange(10, 10_000_000)
 
 @click.command("install")
 @image_options
+@dns_option
 @click.option(
     "--replicas", type=click.IntRange(1), default=2, show_default=True, help="Controllers."
 )
@@ -97,7 +98,7 @@ def made(flags: Mapping[str, Any]) -> "Install":
 
     ranges = parse_ranges(flags["cluster_ranges"], "--cluster-ranges")
     return Install(
-        images(flags),
+        images(flags, dns_capture=flags["dns_capture"]),
         replicas=flags["replicas"],
         egress_replicas=flags["egress_replicas"],
         egress_max_connections=flags["egress_max_connections"],

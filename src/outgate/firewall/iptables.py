@@ -92,8 +92,10 @@ def _to(networks: tuple[Network, ...], version: int, rest: str) -> Iterator[str]
 def _redirect(rules: CaptureRules, version: int) -> Iterator[str]:
     if rules.proxy_uid is not None:
         yield f"-m owner --uid-owner {rules.proxy_uid} -j RETURN"
-    if rules.dns_port is not None:
-        yield f"-p udp -m udp --dport 53 -j REDIRECT --to-ports {rules.dns_port}"
+    for protocol, ports in rules.dns():
+        for port in ports:
+            match = f"-p {protocol} -m {protocol} --dport {port}"
+            yield f"{match} -j REDIRECT --to-ports {rules.dns_port}"
     yield f"-d {_LOOPBACK[version]} -j RETURN"
     yield from _to(rules.raw_ranges, version, f"-p tcp -j REDIRECT --to-ports {rules.raw_port}")
     if rules.exempt_local:

@@ -61,8 +61,9 @@ def _match(networks: tuple[Network, ...], rest: str) -> Iterator[str]:
 def _redirect(rules: CaptureRules) -> Iterator[str]:
     if rules.proxy_uid is not None:
         yield f"meta skuid {rules.proxy_uid} accept"
-    if rules.dns_port is not None:
-        yield f"udp dport 53 redirect to :{rules.dns_port}"
+    for protocol, ports in rules.dns():
+        one = str(ports[0]) if len(ports) == 1 else _ports(ports)
+        yield f"{protocol} dport {one} redirect to :{rules.dns_port}"
     yield "ip daddr 127.0.0.0/8 accept"
     yield "ip6 daddr ::1 accept"
     yield from _match(rules.raw_ranges, f"meta l4proto tcp redirect to :{rules.raw_port}")

@@ -14,6 +14,7 @@ NEIGHBOURS = (133, 135, 136, 143)
 """ICMPv6 types by which a namespace finds its neighbours (RFC 4861) and says which groups it is in (RFC 3810)."""
 ON_LINK = (IPv6("fe80::/10"), IPv6("ff02::/16"))
 """Where these may always go: no router forwards what is for a link (RFC 4291), so that no data leaves in them."""
+DNS = 53
 LOG_PREFIX = "outgate-denied"
 
 
@@ -22,18 +23,21 @@ class CaptureRules:
     """What happens to a workload's outbound packets.
 
     TCP goes to `capture_port`, or to `raw_port` where its destination is in `raw_ranges`; DNS over UDP, to any server,
-    goes to `dns_port` (None: it is left alone). `include`: None captures everything, else only these networks.
-    The packets of `proxy_uid`, a sidecar's own, are not redirected, as they would come back to it; they may go where
-    all may, and to `proxy_reach`. `exempt_local` is for a namespace with a network, as in Kubernetes: its own addresses
-    are exempt, and others may call it; in all others every address is its own. `on_link` are its links' networks.
-    With `sealed`, what is captured but is neither TCP nor DNS is refused at once, and reported to the nflog group
-    `log_group`; so is what the proxy's user sends anywhere else, so that becoming that user opens nothing.
+    goes to `dns_port` (None: it is left alone). With `resolver_ports` so does DNS over TCP, and whatever is for one of
+    those: a workload must not choose by itself which resolver of ours it asks.
+    `include`: None captures everything, else only these networks. The packets of `proxy_uid`, a sidecar's own, are not
+    redirected, as they would come back to it; they may go where all may, and to `proxy_reach`. `exempt_local` is for a
+    namespace with a network, as in Kubernetes: its own addresses are exempt, and others may call it; in all others
+    every address is its own. `on_link` are its links' networks. With `sealed`, what is captured but is neither TCP nor
+    DNS is refused at once, and reported to the nflog group `log_group`; so is what the proxy's user sends anywhere
+    else, so that becoming that user opens nothing.
     """
 
     capture_port: int
     raw_port: int
     raw_ranges: tuple[Network, ...] = ()
     dns_port: int | None = None
+    resolver_ports: tuple[int, ...] = ()
     proxy_uid: int | None = None
     proxy_reach: tuple[Network, ...] = ()
     include: tuple[Network, ...] | None = None
@@ -49,6 +53,13 @@ class CaptureRules:
     def closed(self) -> bool:
         """Whether no packet may enter, nor leave by an interface: there is none in such a namespace."""
         return self.sealed and self.include is None and not self.exempt_local
+
+    def dns(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
+        """Return which ports of which protocols are DNS."""
+        if self.dns_port is None:
+            return ()
+        ports = (DNS, *sorted(set(self.resolver_ports)))
+        return (("udp", ports), ("tcp", ports)) if self.resolver_ports else (("udp", ports),)
 
     def captured(self) -> tuple[Network, ...] | None:
         """Return the networks that are captured; None: all."""

@@ -23,7 +23,15 @@ def parse_ports(text: str, flag: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def _boolean(text: str, flag: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise UsageError(f"{flag}: {text!r} is neither", hint='"true" or "false"')
+    return text.lower() == "true"
+
+
+# Our name, Istio's if it has one, the option, and how the text is read.
 _KNOWN: tuple[tuple[str, str, str, Callable[[str, str], Any]], ...] = (
+    ("dns-capture", "", "dns_capture", _boolean),
     ("include-ip-ranges", "includeOutboundIPRanges", "include", parse_ranges),
     ("exclude-ip-ranges", "excludeOutboundIPRanges", "exclude", parse_ranges),
     ("include-ports", "includeOutboundPorts", "include_ports", parse_ports),
@@ -36,7 +44,7 @@ def apply(annotations: Mapping[str, Any], options: Options) -> Options:
     changes: dict[str, Any] = {}
     for own, istio, name, parse in _KNOWN:
         for key in (ISTIO + istio, OURS + own):
-            if key in annotations:
+            if key != ISTIO and key in annotations:
                 value = annotations[key]
                 if not isinstance(value, str):
                     raise UsageError(f"{key}: must be text", hint="put it in quotes")

@@ -10,8 +10,9 @@ from outgate.model.workloads import Network
 
 PROXY_UID = 1337
 """Istio's: the user whose packets are not captured."""
-ENVOY_VERSION = "v1.40.0"
+ENVOY_VERSION, COREDNS_VERSION = "v1.40.0", "1.15.0"
 DEFAULT_HUB, ENVOY_HUB = "docker.io/outgate", "docker.io/envoyproxy"
+COREDNS_HUB = "docker.io/coredns"
 XDS_ADDRESS = "outgate.outgate-system.svc:15012"
 """The port is that of Istio for xDS over TLS."""
 
@@ -45,7 +46,8 @@ class PullPolicy(enum.StrEnum):
 class Options:
     """What the injected containers get.
 
-    `hub` is the registry with its path; empty: Docker Hub, with the stock image of Envoy. `include` are the only ranges
+    `hub` is the registry with its path; empty: Docker Hub, with the stock image of Envoy. Without `dns_capture` the
+    cluster's DNS answers, also for declared names. `include` are the only ranges
     that are captured, empty: everything; `exclude` and `exclude_ports` never are, `include_ports` always. `xds_address`
     is `host:port`. `version` is what the status annotation says.
     """
@@ -57,6 +59,7 @@ class Options:
     sidecar: Sidecar = Sidecar.NATIVE
     proxy_uid: int = PROXY_UID
     log_level: str = "info"
+    dns_capture: bool = True
     include: tuple[Network, ...] = ()
     exclude: tuple[Network, ...] = ()
     include_ports: tuple[int, ...] = ()
@@ -85,6 +88,11 @@ class Options:
     def proxy_image(self) -> str:
         """Envoy's image, as its project builds it."""
         return f"{self.hub or ENVOY_HUB}/envoy:{ENVOY_VERSION}"
+
+    @property
+    def coredns_image(self) -> str:
+        """CoreDNS's image, as its project builds it."""
+        return f"{self.hub or COREDNS_HUB}/coredns:{COREDNS_VERSION}"
 
 
 def log_level(verbosity: int) -> str:

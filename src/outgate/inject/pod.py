@@ -144,6 +144,10 @@ def _init(options: Options) -> Pod:
         f"--exclude-from={bootstrap.MESH}/{bootstrap.RANGES_KEY}",
         f"--proxy-from={bootstrap.MESH}/{bootstrap.REACH_KEY}",
     ]
+    if options.dns_capture:
+        # Calls outside of the ranges go straight out, so that names outside are to have their addresses.
+        port = naming.DNS_FORWARD_PORT if options.include else naming.DNS_PORT
+        arguments.append(f"--dns-port={port}")
     for flag, values in (
         ("include", options.include),
         ("exclude", options.exclude),

@@ -42,7 +42,12 @@ _log = logging.getLogger(__name__)
 
 # A client's first bytes come by another node, which may be busy or far; its address need not be one of ours, by which
 # a declared HTTP port would be known.
-SITE = Site("/dev/stdout", f"[::]:{xds_naming.TUNNEL_PORT}", sniff=1.0)
+SITE = Site(
+    "/dev/stdout",
+    f"[::]:{xds_naming.TUNNEL_PORT}",
+    dns_port=xds_naming.DNS_PORT,
+    sniff=1.0,
+)
 
 CA_FILE = "/etc/ssl/certs/ca-certificates.crt"
 """CA bundle in the egress Envoy's file system: that of Envoy's own image."""

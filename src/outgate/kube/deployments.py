@@ -1,11 +1,12 @@
 """The pods of our own: controller and egress Envoys, all of which satisfy the restricted Pod Security Standard."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from outgate.inject import bootstrap, options
 from outgate.inject.options import PullPolicy
-from outgate.kube import leaving, naming, objects
+from outgate.kube import leaving, naming, objects, resolving
 from outgate.kube.objects import PART, Manifest
 from outgate.kube.policies import Held
 from outgate.settings import PREFIX
@@ -47,11 +48,19 @@ def deployments(install: Install) -> list[Manifest]:
     """Return both Deployments."""
     return [
         _deployment(naming.CONTROLLER, install.replicas, _controller(install)),
-        _deployment(naming.EGRESS, install.egress_replicas, _egress(install)),
+        _deployment(
+            naming.EGRESS,
+            install.egress_replicas,
+            _egress(install),
+            resolving.annotations(install.trust_domain),
+        ),
     ]
 
 
-def _deployment(name: str, replicas: int, pod: Manifest) -> Manifest:
+def _deployment(
+    name: str, replicas: int, pod: Manifest, annotations: Mapping[str, str] | None = None
+) -> Manifest:
+    metadata = {"annotations": dict(annotations)} if annotations else {}
     labels = {"app.kubernetes.io/name": name}
     apart = {
         "weight": 100,
@@ -61,7 +70,7 @@ def _deployment(name: str, replicas: int, pod: Manifest) -> Manifest:
         },
     }
     template = {
-        "metadata": {"labels": {**PART, **labels}},
+        "metadata": {"labels": {**PART, **labels}, **metadata},
         "spec": {
             "serviceAccountName": name,
             # Else a Service called outgate becomes environment variables, which read as settings.
@@ -90,6 +99,8 @@ def _controller(install: Install) -> Manifest:
     images = install.images
     arguments = ["controller", f"--hub={images.hub}", f"--tag={images.tag}"]
     arguments.append(f"--imagePullPolicy={images.pull_policy}")
+    if not images.dns_capture:
+        arguments.append("--dnsCapture=false")
     if install.ranges:
         arguments.append(f"--cluster-ranges={install.ranges}")
     if install.held is not Held.NONE:
@@ -165,8 +176,8 @@ def _egress(install: Install) -> Manifest:
     return {
         "automountServiceAccountToken": False,
         "terminationGracePeriodSeconds": _GRACE_SECONDS,
-        "containers": [container],
-        "volumes": volumes,
+        "containers": [container, resolving.container(install.images, _DRAIN_SECONDS)],
+        "volumes": [*volumes, *resolving.volumes()],
     }
 
 

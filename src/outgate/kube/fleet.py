@@ -19,7 +19,7 @@ from outgate.serve.certificates import Certificates, Subject
 from outgate.serve.peers import Admitted, Peer
 from outgate.serve.publishing import Publisher
 from outgate.settings import Settings
-from outgate.xds import tunnels
+from outgate.xds import resolving, tunnels
 
 _log = logging.getLogger(__name__)
 
@@ -46,9 +46,12 @@ class Fleet:
             return
         self.places = places
         _log.info("egress at %s", ", ".join(places))
-        cluster = tunnels.to_egress(places, self.settings)
+        clusters = (
+            tunnels.to_egress(places, self.settings),
+            *resolving.clusters(places, self.settings),
+        )
         for publisher in self.sidecars:
-            publisher.publish((cluster,))
+            publisher.publish(clusters)
 
     def inside(self, ranges: tuple[Network, ...]) -> None:
         """Tell every sidecar what is inside the cluster now: nodes come, and bring ranges for pods."""
@@ -94,7 +97,9 @@ class Fleet:
         publisher.publish(
             (
                 *tunnels.sidecar(self.places, self.settings, self.ranges),
-                tunnels.ready(tunnels.EGRESS_CLUSTER),
+                *resolving.clusters(self.places, self.settings),
+                *resolving.listeners(),
+                tunnels.ready(tunnels.EGRESS_CLUSTER, resolving.SEALED),
             )
         )
         self.sidecars.add(publisher)

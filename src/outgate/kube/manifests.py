@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from outgate.kube import admission, deployments, guarding, naming, objects, policies, rights
+from outgate.kube import admission, deployments, guarding, naming, objects, policies, resolving, rights
 from outgate.kube.deployments import UPSTREAM_CA, Install
 from outgate.kube.objects import PART, Manifest
 from outgate.xds import naming as xds_naming
@@ -21,6 +21,7 @@ def manifests(install: Install) -> list[Manifest]:
         ),
         *rights.rights(install.held),
         *bundle,
+        _config(resolving.MAP, resolving.data(install.trust_domain)),
         _service(naming.XDS_SERVICE, naming.CONTROLLER, _CONTROLLER_PORTS),
         _service(naming.EGRESS, naming.EGRESS, _EGRESS_PORTS, headless=True),
         *deployments.deployments(install),

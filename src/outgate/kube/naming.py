@@ -7,6 +7,7 @@ CONTROLLER, EGRESS = "outgate-controller", "outgate-egress"
 XDS_SERVICE = "outgate"
 XDS_PORT, WEBHOOK_PORT, HEALTH_PORT = 15012, 15017, 15014
 """Istio's numbers for xDS over TLS, the webhook, and monitoring."""
+RESOLVER_HEALTH_PORT = 15355
 CA_SECRET = "outgate-ca"  # noqa: S105 - a Secret's name
 """Has the certificate authority, key included; every replica uses it."""
 WEBHOOK = "outgate"

@@ -68,7 +68,7 @@ def workload(
         {
             "name": name,
             **_sockets(workload.netns, naming.DNS_PORT, "UDP"),
-            "listener_filters": [_dns_proxy(name, idle)],
+            "listener_filters": [udp_proxy(name, idle)],
         }
     )
     if workload.capture is not Capture.NODE:
@@ -98,7 +98,8 @@ def inbound(pod: Name, port: int) -> Resource:
     return building.listener({"name": name, "internal_listener": {}, "filter_chains": [chain]})
 
 
-def _dns_proxy(cluster: str, idle: float) -> dict[str, Any]:
+def udp_proxy(cluster: str, idle: float) -> dict[str, Any]:
+    """Return the filter that passes datagrams on; a sender is forgotten after `idle` seconds without any."""
     action = {
         "name": "route",
         "typed_config": typed("extensions.filters.udp.udp_proxy.v3.Route", cluster=cluster),

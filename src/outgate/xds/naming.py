@@ -14,8 +14,11 @@ CAPTURE_PORT = 15001
 """Where captured TCP arrives in a workload's namespace; the number is Istio's."""
 RAW_PORT = 15002
 """Where TCP to services with a plain TCP port arrives: nothing there waits for the client's first bytes."""
-DNS_PORT = 15053
-"""Where captured DNS arrives in a workload's namespace."""
+DNS_PORT, DNS_FORWARD_PORT = 15053, 15054
+"""Where captured DNS arrives in a workload's namespace: the second, of a sidecar, is for one of which only some ranges
+are captured. In an egress pod the declared names are at the first, on its loopback."""
+RESOLVER_PORT, RESOLVER_FORWARD_PORT = 15353, 15354
+"""Where a resolver beside an egress Envoy in a cluster is asked; the second is for the latter."""
 
 TUNNEL_PORT = 15008
 """Where tunnels arrive at an egress Envoy in a cluster; the number is Istio's."""

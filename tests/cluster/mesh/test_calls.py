@@ -1,4 +1,7 @@
-"""What a captured pod can call, and what it cannot: outside, inside, and around its sidecar."""
+"""What a captured pod can call, and what it cannot: outside, inside, and around its sidecar.
+
+Its DNS is left alone, so that names outside have their real addresses; test_names.py has one whose is not.
+"""
 
 import json
 from collections.abc import Iterator
@@ -81,7 +84,7 @@ def other(mesh: Mesh) -> Iterator[Caller]:
 def app(mesh: Mesh, other: Caller) -> Iterator[Caller]:
     assert other.namespace
     with mesh.cluster.namespace() as name:
-        mesh.cluster.apply(SERVICES, WEB, mesh.inject(APP), namespace=name)
+        mesh.cluster.apply(SERVICES, WEB, mesh.inject(APP, "--dnsCapture=false"), namespace=name)
         mesh.cluster.wait("Ready", "pod/app", "pod/web", namespace=name)
         made = Caller(mesh, name)
         made.curl("--retry 20 --retry-delay 1 --retry-all-errors -f http://externalbin/headers")

@@ -10,6 +10,9 @@ from tests.cluster.mesh.conftest import SYSTEM, Mesh
 
 from outgate.kube.naming import INJECT_LABEL as INJECT
 
+CALL = ("curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}")
+DENIED = "http://192.0.2.1/"
+"""Nobody has the address (RFC 5737): who is captured is told why it is denied."""
 CONTAINER = {
     "name": "work",
     "image": "curlimages/curl",
@@ -18,7 +21,7 @@ CONTAINER = {
 }
 ONCE = {
     **CONTAINER,
-    "command": ["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "http://httpbin.org/"],
+    "command": [*CALL, DENIED],
 }
 
 
@@ -54,7 +57,7 @@ BY_HAND = (
 AS_MADE = ("Pod", "Deployment", "Job")
 
 
-def settle(mesh: Mesh, namespace: str, kind: str, name: str) -> str:
+def settle(mesh: Mesh, namespace: str, kind: str, name: str, url: str = DENIED) -> str:
     """Wait until a workload does what it is for, and return what a call outside was answered."""
     if kind in ("Job", "CronJob"):
         job = f"job/{name}-1" if kind == "CronJob" else f"job/{name}"
@@ -65,7 +68,7 @@ def settle(mesh: Mesh, namespace: str, kind: str, name: str) -> str:
     mesh.cluster.kubectl("wait", "--for=create", *chosen, "--timeout=30s")
     mesh.cluster.kubectl("wait", "--for=condition=Ready", *chosen, "--timeout=60s", seconds=70)
     pod = mesh.cluster.kubectl("get", *chosen, "-o=jsonpath={.items[0].metadata.name}")
-    return mesh.cluster.exec(pod, *ONCE["command"], namespace=namespace, container="work")
+    return mesh.cluster.exec(pod, *CALL, url, namespace=namespace, container="work")
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +106,7 @@ def test_a_label_on_the_pod_is_enough(mesh: Mesh, plain: str) -> None:
 
 
 def test_others_are_left_alone(mesh: Mesh, plain: str) -> None:
-    assert settle(mesh, plain, "Pod", "alone") == "200"
+    assert settle(mesh, plain, "Pod", "alone", "http://httpbin.org/") == "200"
 
 
 def test_a_pod_that_cannot_be_captured_is_not_made(mesh: Mesh, labelled: str) -> None:

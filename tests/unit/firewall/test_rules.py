@@ -31,6 +31,27 @@ def changed(**changes: object) -> CaptureRules:
     return dataclasses.replace(RULES, **changes)  # type: ignore[arg-type]
 
 
+def test_a_workload_cannot_choose_its_resolver() -> None:
+    """Also not the one for pods with ranges, which asks outside, although its address is one inside."""
+    inside = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
+    rules = changed(exclude=inside, resolver_ports=(15353, 15354), exempt_local=True)
+    lines = [each.strip() for each in nft.render(rules).splitlines()]
+    for protocol in ("udp", "tcp"):
+        redirected = lines.index(f"{protocol} dport {{ 53, 15353, 15354 }} redirect to :3")
+        assert redirected < lines.index("ip daddr 127.0.0.0/8 accept")
+    for version in (4, 6):
+        lines = iptables.render(rules, version).splitlines()
+        first = next(
+            n
+            for n, each in enumerate(lines)
+            if each.endswith("-j RETURN") and n > lines.index("*nat")
+        )
+        for protocol in ("udp", "tcp"):
+            for port in (53, 15353, 15354):
+                match = f"-p {protocol} -m {protocol} --dport {port} -j REDIRECT --to-ports 3"
+                assert lines.index(f"-A OUTGATE_OUTPUT {match}") < first
+
+
 def test_networks_are_sorted_without_those_that_others_hold() -> None:
     several = [
         ip_network(each) for each in ("10.1.0.0/16", "10.0.0.0/8", "9.0.0.0/8", "10.0.0.0/8")

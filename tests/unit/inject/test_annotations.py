@@ -34,6 +34,26 @@ def test_both_names_say_the_same(own: str, istio: str, value: str, flag: str) ->
     assert arguments(both) == [flag], "ours wins"
 
 
+@pytest.mark.parametrize(
+    ("said", "flag", "include", "expected"),
+    [
+        ({}, True, "", ["--dns-port=15053"]),
+        ({}, True, "10.0.0.0/8", ["--dns-port=15054"]),
+        ({"outgate.dev/include-ip-ranges": "10.0.0.0/8"}, True, "", ["--dns-port=15054"]),
+        ({"outgate.dev/dns-capture": "false"}, True, "", []),
+        ({"outgate.dev/dns-capture": "True"}, False, "", ["--dns-port=15053"]),
+        ({}, False, "10.0.0.0/8", []),
+    ],
+)
+def test_dns_is_captured_unless_it_is_switched_off(
+    said: dict[str, str], flag: bool, include: str, expected: list[str]
+) -> None:
+    template = {"metadata": {"annotations": said}, "spec": SPEC}
+    options = Options(dns_capture=flag, include=parse_ranges(include, ""))
+    args = pod.inject(template, options)["spec"]["initContainers"][0]["args"]
+    assert [each for each in args if each.startswith("--dns-port")] == expected
+
+
 def test_an_annotation_wins_over_a_flag() -> None:
     include = parse_ranges("192.0.2.0/24", "")
     assert arguments({}, include=include) == ["--include=192.0.2.0/24"]
@@ -48,6 +68,8 @@ def test_an_annotation_wins_over_a_flag() -> None:
         ("outgate.dev/exclude-ports", "0", "'0' is not a port"),
         ("outgate.dev/exclude-ports", "000001234567", "is not a port"),
         ("outgate.dev/exclude-ports", "٣", "is not a port"),
+        ("outgate.dev/dns-capture", "no", "'no' is neither"),
+        ("outgate.dev/dns-capture", False, "must be text"),
         ("traffic.sidecar.istio.io/includeOutboundPorts", 443, "must be text"),
     ],
 )

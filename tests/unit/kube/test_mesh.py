@@ -81,11 +81,13 @@ def test_a_problem_names_the_object_and_goes_when_it_is_mended() -> None:
     assert own.problems == {}
 
 
-def test_the_egress_marks_no_socket_and_answers_no_names() -> None:
+def test_the_egress_marks_no_socket_and_has_a_table_of_names() -> None:
     own = mesh()
     start, delta = own.start(), own.update([(BIN, service(BIN))])
     assert not any(b"socket_options" in each.value for each in delta.changed)
-    assert "dns" not in names(start, LISTENER) + names(delta, LISTENER)
+    assert "dns" in names(start, LISTENER)
+    (table,) = (each for each in delta.changed if each.name == "dns")
+    assert b"externalbin.default.svc.cluster.local" in table.value
     # SO_MARK takes a capability that nobody gets there.
     marked = Mesh(SITE, Upstream(Settings(), "/ca.pem")).update([(BIN, service(BIN))])
     assert [len(each.value) for each in marked.changed] != [

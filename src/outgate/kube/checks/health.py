@@ -6,7 +6,7 @@ from typing import Any
 
 from outgate import __version__
 from outgate.inject import bootstrap
-from outgate.inject.options import ENVOY_VERSION
+from outgate.inject.options import COREDNS_VERSION, ENVOY_VERSION
 from outgate.kube import naming
 from outgate.kube.checks.findings import Finding, error, ok, some, warning
 
@@ -67,7 +67,11 @@ def versions(deployments: Iterable[Item]) -> Iterator[Finding]:
     for item in deployments:
         for container in item["spec"]["template"]["spec"]["containers"]:
             name, _, tag = container["image"].partition("@")[0].rpartition(":")
-            wanted = {"outgate": __version__, "envoy": ENVOY_VERSION}.get(name.rpartition("/")[2])
+            wanted = {
+                "outgate": __version__,
+                "envoy": ENVOY_VERSION,
+                "coredns": COREDNS_VERSION,
+            }.get(name.rpartition("/")[2])
             if wanted is None or tag == wanted:
                 continue
             text = f"{container['name']} is {tag}, this program is made for {wanted}"
