@@ -98,6 +98,7 @@ def _redirect(rules: CaptureRules, version: int) -> Iterator[str]:
             yield f"{match} -j REDIRECT --to-ports {rules.dns_port}"
     yield f"-d {_LOOPBACK[version]} -j RETURN"
     yield from _to(rules.raw_ranges, version, f"-p tcp -j REDIRECT --to-ports {rules.raw_port}")
+    yield from _to(rules.always(), version, f"-p tcp -j REDIRECT --to-ports {rules.capture_port}")
     if rules.exempt_local:
         yield "-m addrtype --dst-type LOCAL -j RETURN"
     yield from _to(rules.exclude, version, "-j RETURN")

@@ -67,6 +67,7 @@ def _redirect(rules: CaptureRules) -> Iterator[str]:
     yield "ip daddr 127.0.0.0/8 accept"
     yield "ip6 daddr ::1 accept"
     yield from _match(rules.raw_ranges, f"meta l4proto tcp redirect to :{rules.raw_port}")
+    yield from _match(rules.always(), f"meta l4proto tcp redirect to :{rules.capture_port}")
     if rules.exempt_local:
         yield "fib daddr type local accept"
     yield from _match(rules.exclude, "accept")

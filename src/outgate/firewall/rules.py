@@ -61,6 +61,10 @@ class CaptureRules:
         ports = (DNS, *sorted(set(self.resolver_ports)))
         return (("udp", ports), ("tcp", ports)) if self.resolver_ports else (("udp", ports),)
 
+    def always(self) -> tuple[Network, ...]:
+        """Return the networks that nothing exempts, where something might: declared names lead to them."""
+        return VIRTUAL if self.exclude or self.exclude_ports else ()
+
     def captured(self) -> tuple[Network, ...] | None:
         """Return the networks that are captured; None: all."""
         return None if self.include is None else (*self.include, *VIRTUAL)

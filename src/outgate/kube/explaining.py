@@ -9,6 +9,7 @@ from typing import Any
 
 from outgate.kube import capturing
 from outgate.kube.capturing import Captured
+from outgate.kube.mesh import is_alias
 from outgate.model.names import Name
 from outgate.model.workloads import spiffe_id
 from outgate.xds import naming
@@ -41,7 +42,7 @@ def explain(pod: Mapping[str, Any], called: Target, known: Known) -> dict[str, A
         return answer | {"decision": DIRECT, "reason": why}
     found = dict(known.answer)
     if "resource" not in found:
-        return answer | _undeclared(held, found)
+        return answer | _undeclared(held, called, found)
     return answer | _declared(held, called, found)
 
 
@@ -55,16 +56,20 @@ def _straight(held: Captured, called: Target, known: Known) -> str:
             return f"{address} is inside the cluster ({found})"
         return held.address(address, called.port)
     service = known.service
-    if service is not None and (service.get("spec") or {}).get("type") != "ExternalName":
+    spec = (service or {}).get("spec") or {}
+    if service and (spec.get("type") != "ExternalName" or is_alias(spec, known.domain)):
         name = (
             f"service/{service['metadata']['name']} in namespace {service['metadata']['namespace']}"
         )
         return f"{name} is inside the cluster"
-    return held.port(called.port)
+    # With DNS capture its address is one that is captured on every port.
+    return "" if held.resolves else held.port(called.port)
 
 
-def _undeclared(held: Captured, answer: Mapping[str, Any]) -> dict[str, Any]:
+def _undeclared(held: Captured, called: Target, answer: Mapping[str, Any]) -> dict[str, Any]:
     why = str(answer["reason"])
+    if held.resolves and called.address is None and not held.include:
+        why += "; in this pod the name does not resolve"
     if held.only:
         why += f"; it is captured {held.only}, and goes straight out elsewhere"
     return {"decision": DENIED, "reason": why}

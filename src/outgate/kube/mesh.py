@@ -73,9 +73,7 @@ class Mesh:
         spec = (service or {}).get("spec") or {}
         if service is None or spec.get("type") != "ExternalName":
             return None
-        domain = self.upstream.settings.trust_domain
-        host = str(spec.get("externalName") or "").rstrip(".").lower()
-        if host == domain or host.endswith(f".{domain}"):
+        if is_alias(spec, self.upstream.settings.trust_domain):
             return None
         value = {"apiVersion": "v1", "kind": "Service", **service}
         parsed = parse((Document(value, _place(name), Lines(1, {})),))
@@ -89,6 +87,12 @@ class Mesh:
 def _age(change: tuple[Name, Mapping[str, Any] | None]) -> tuple[str, Name]:
     name, service = change
     return str((service or {}).get("metadata", {}).get("creationTimestamp", "")), name
+
+
+def is_alias(spec: Mapping[str, Any], domain: str) -> bool:
+    """Whether a Service stands for a name inside the cluster."""
+    host = str(spec.get("externalName") or "").rstrip(".").lower()
+    return spec.get("type") == "ExternalName" and f".{host}".endswith(f".{domain}")
 
 
 def _place(name: Name) -> Location:

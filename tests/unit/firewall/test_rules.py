@@ -52,6 +52,22 @@ def test_a_workload_cannot_choose_its_resolver() -> None:
                 assert lines.index(f"-A OUTGATE_OUTPUT {match}") < first
 
 
+def test_what_declared_names_lead_to_is_captured_on_every_port() -> None:
+    everything = (ip_network("0.0.0.0/0"), ip_network("::/0"))
+    rules = changed(exclude=everything, exclude_ports=(80,), include=(ip_network("10.0.0.0/8"),))
+    lines = [each.strip() for each in nft.render(rules).splitlines()]
+    virtual = lines.index("ip daddr { 240.240.0.0/16 } meta l4proto tcp redirect to :1")
+    assert (
+        virtual
+        < lines.index("ip daddr { 0.0.0.0/0 } accept")
+        < lines.index("tcp dport { 80 } accept")
+    )
+    lines = iptables.render(rules, 6).splitlines()
+    virtual = lines.index("-A OUTGATE_OUTPUT -d 2001:2::/48 -p tcp -j REDIRECT --to-ports 1")
+    nat = lines.index("*nat")
+    assert virtual < lines.index("-A OUTGATE_OUTPUT -d ::/0 -j RETURN", nat)
+
+
 def test_networks_are_sorted_without_those_that_others_hold() -> None:
     several = [
         ip_network(each) for each in ("10.1.0.0/16", "10.0.0.0/8", "9.0.0.0/8", "10.0.0.0/8")

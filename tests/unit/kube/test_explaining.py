@@ -19,6 +19,7 @@ from outgate.xds.explaining import Explainer
 from outgate.xds.snapshot import Snapshot
 
 INSIDE = ("10.96.0.0/16", "10.244.0.0/24", "fd00:10::/64")
+PLAIN_DNS = {"dns_capture": "false"}
 PLAIN: dict[str, Any] = {
     "metadata": {"name": "app", "namespace": "default"},
     "spec": {"containers": [{"name": "app", "image": "x"}], "serviceAccountName": "own"},
@@ -67,22 +68,44 @@ def test_a_declared_call(both: tuple[Explainer, Snapshot]) -> None:
         assert found["identity"] == "spiffe://cluster.local/ns/default/sa/own"
         assert snapshot.get(CLUSTER, found["cluster"]) is not None
         assert snapshot.get(SCOPED_ROUTE, found["route"]) is not None
-        # Its name has the real address there.
-        assert "address" not in found
+        assert found["address"].startswith("240.240.")
+        # Without DNS capture its name has the real address.
+        assert "address" not in ask(explainer, pod(dns_capture="false"), url)
+
+
+def test_plain_tcp_is_found_by_the_address_that_its_name_has(
+    both: tuple[Explainer, Snapshot],
+) -> None:
+    explainer, snapshot = both
+    found = ask(explainer, pod(), "tcp://db:5432")
+    assert (found["decision"], found["listener"]) == ("allowed", "raw")
+    assert snapshot.get(CLUSTER, found["cluster"]) is not None
+
+
+def test_an_alias_of_something_inside_is_called_directly(both: tuple[Explainer, Snapshot]) -> None:
+    alias = service("web", "web.other.svc.cluster.local", port=80)
+    assert ask(both[0], pod(), "http://web", alias)["decision"] == "direct"
 
 
 @pytest.mark.parametrize(
     ("annotations", "url", "decision", "reason"),
     [
-        ({}, "http://httpbin.org", "denied", "no resource declares httpbin.org"),
+        ({}, "http://httpbin.org", "denied", "in this pod the name does not resolve"),
+        (PLAIN_DNS, "http://httpbin.org", "denied", "no resource declares httpbin.org"),
         ({}, "http://bin:81", "denied", "declares no port 81"),
         ({}, "http://192.0.2.1", "denied", "no resource declares 192.0.2.1"),
-        ({}, "tcp://db:5432", "denied", "by which plain TCP services cannot be told apart"),
+        (PLAIN_DNS, "tcp://db:5432", "denied", "by which plain TCP services cannot be told apart"),
         ({}, "http://10.96.0.1", "direct", "inside the cluster (10.96.0.0/16)"),
         ({}, "tcp://[fd00:10::7]:53", "direct", "inside the cluster (fd00:10::/64)"),
         ({}, "http://127.0.0.1:8080", "direct", "it stays in the pod"),
         ({"exclude_ip_ranges": "192.0.2.0/24"}, "http://192.0.2.1", "direct", "192.0.2.0/24"),
-        ({"exclude_ports": "5432"}, "tcp://db:5432", "direct", "port 5432 is not captured"),
+        ({"exclude_ports": "5432"}, "tcp://db:5432", "allowed", "declared as tcp"),
+        (
+            PLAIN_DNS | {"exclude_ports": "5432"},
+            "tcp://db:5432",
+            "direct",
+            "port 5432 is not captured",
+        ),
         ({"exclude_ports": "80"}, "http://192.0.2.1", "direct", "port 80 is not captured"),
         ({"include_ip_ranges": "198.51.100.0/24"}, "http://192.0.2.1", "direct", "only 198.51"),
         ({"include_ip_ranges": "192.0.2.0/24"}, "http://192.0.2.1", "denied", "no resource"),
@@ -92,7 +115,13 @@ def test_a_declared_call(both: tuple[Explainer, Snapshot]) -> None:
             "denied",
             "no resource",
         ),
-        ({"include_ip_ranges": "198.51.100.0/24"}, "http://bin", "allowed", "only where its addr"),
+        ({"include_ip_ranges": "198.51.100.0/24"}, "http://bin", "allowed", "declared as http"),
+        (
+            PLAIN_DNS | {"include_ip_ranges": "198.51.100.0/24"},
+            "http://bin",
+            "allowed",
+            "only where its addr",
+        ),
         ({"include_ip_ranges": "198.51.100.0/24"}, "http://x.org", "denied", "only where its addr"),
     ],
 )
