@@ -188,4 +188,9 @@ def _images(cluster: Cluster, folder: Path) -> None:
     assert wanted.image == f"{HUB}/outgate:{__version__}"
     tag = wanted.proxy_image.rpartition(":")[2]
     ctr = ("ctr", "--address", str(cluster.node.place.containerd), "--namespace", "k8s.io")
-    cluster.node.run(*ctr, "images", "tag", "--force", f"{HUB}/envoy:{tag}", wanted.proxy_image)
+    for own, stock in (
+        (f"{HUB}/envoy:{tag}", wanted.proxy_image),
+        # For tests that have all images from one place.
+        (wanted.coredns_image, Options(hub=HUB).coredns_image),
+    ):
+        cluster.node.run(*ctr, "images", "tag", "--force", own, stock)

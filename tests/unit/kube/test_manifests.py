@@ -163,8 +163,9 @@ def test_pods_have_time_to_hand_over_what_they_have() -> None:
     needed = leaving.LINGER_SECONDS + leaving.LONGEST_SECONDS
     assert controller["template"]["spec"]["terminationGracePeriodSeconds"] > needed
     grace = egress["template"]["spec"]["terminationGracePeriodSeconds"]
-    (envoy,) = egress["template"]["spec"]["containers"]
-    stays = envoy["lifecycle"]["preStop"]["sleep"]["seconds"]
+    both = egress["template"]["spec"]["containers"]
+    stays, resolves = (each["lifecycle"]["preStop"]["sleep"]["seconds"] for each in both)
+    assert stays == resolves
     # Each HTTP connection gets its last answer before.
     assert pipeline.TUNNELLED_SECONDS + 2 < stays < grace
     for each in (controller, egress):
