@@ -99,7 +99,8 @@ class Fleet:
                 *tunnels.sidecar(self.places, self.settings, self.ranges),
                 *resolving.clusters(self.places, self.settings),
                 *resolving.listeners(),
-                tunnels.ready(tunnels.EGRESS_CLUSTER, resolving.SEALED),
+                # Each place has both, and only resolvers are asked for their health.
+                tunnels.ready(resolving.SEALED),
             )
         )
         self.sidecars.add(publisher)

@@ -37,6 +37,12 @@ _COREFILE = """\
     rcode NOERROR
     fallthrough
   }}
+  # What was so a moment ago is said again where nobody answers: Envoy may have been killed, and is started again.
+  cache 1 {{
+    serve_stale 1m verify
+    servfail 0
+    disable denial
+  }}
   # What is declared. Where Envoy does not answer nobody else is asked.
   forward . 127.0.0.1:{envoy} {{
     prefer_udp

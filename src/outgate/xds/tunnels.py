@@ -272,13 +272,16 @@ def _to_direct() -> Resource:
     )
 
 
-def ready(*clusters: str) -> Resource:
-    """Return the listener that answers the kubelet once the rest is there, and each of `clusters` has an endpoint."""
+def ready(cluster: str = "") -> Resource:
+    """Return the listener that answers the kubelet once the rest is there, and an endpoint of `cluster` is healthy.
+
+    One only: of several, the order in what is sent would differ from one process to the next.
+    """
     check = typed(
         "extensions.filters.http.health_check.v3.HealthCheck",
         pass_through_mode=False,
         headers=[{"name": ":path", "string_match": {"exact": naming.READY_PATH}}],
-        cluster_min_healthy_percentages={each: {"value": 1} for each in clusters},
+        cluster_min_healthy_percentages={cluster: {"value": 1}} if cluster else {},
     )
     manager = typed(
         "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",

@@ -25,7 +25,7 @@ def sidecar() -> Snapshot:
             *tunnels.sidecar(PLACES, Settings()),
             *resolving.clusters(PLACES, Settings()),
             *resolving.listeners(),
-            tunnels.ready(tunnels.EGRESS_CLUSTER, resolving.SEALED),
+            tunnels.ready(resolving.SEALED),
         )
     )
 
