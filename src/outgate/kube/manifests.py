@@ -2,7 +2,16 @@
 
 from collections.abc import Iterable
 
-from outgate.kube import admission, deployments, guarding, naming, objects, policies, resolving, rights
+from outgate.kube import (
+    admission,
+    deployments,
+    guarding,
+    naming,
+    objects,
+    policies,
+    resolving,
+    rights,
+)
 from outgate.kube.deployments import UPSTREAM_CA, Install
 from outgate.kube.objects import PART, Manifest
 from outgate.xds import naming as xds_naming

@@ -71,7 +71,15 @@ def egress(settings: Settings, inside: Iterable[Network]) -> Spec:
     return {
         "podSelector": _named(naming.EGRESS),
         "policyTypes": ["Ingress", "Egress"],
-        "ingress": [{"ports": _ports(xds_naming.TUNNEL_PORT) + _ports(xds_naming.READY_PORT)}],
+        "ingress": [
+            {
+                "ports": [
+                    *_egress_ports(),
+                    *_ports(xds_naming.READY_PORT),
+                    *_ports(naming.RESOLVER_HEALTH_PORT),
+                ]
+            }
+        ],
         "egress": rules,
     }
 
@@ -97,7 +105,16 @@ def _dns(settings: Settings) -> Spec:
 
 
 def _to_egress() -> Spec:
-    return {"to": [_ours(naming.EGRESS)], "ports": _ports(xds_naming.TUNNEL_PORT)}
+    return {"to": [_ours(naming.EGRESS)], "ports": _egress_ports()}
+
+
+def _egress_ports() -> list[Spec]:
+    """Return where sidecars call the egress: tunnels, and its resolver."""
+    resolvers = (xds_naming.RESOLVER_PORT, xds_naming.RESOLVER_FORWARD_PORT)
+    return [
+        *_ports(xds_naming.TUNNEL_PORT),
+        *(port for number in resolvers for port in _ports(number, "UDP", "TCP")),
+    ]
 
 
 def _to_controller() -> Spec:

@@ -89,7 +89,7 @@ class TestCaptured:
         spec = policies.captured(Held.STRICT, Settings(), INSIDE, every=True)
         assert cidrs(spec["egress"]) == []
         ports = [port["port"] for rule in spec["egress"] for port in rule["ports"]]
-        assert ports == [53, 53, 15008, 15012]
+        assert ports == [53, 53, 15008, 15353, 15353, 15354, 15354, 15012]
         assert all("podSelector" in place for rule in spec["egress"] for place in rule["to"])
 
     def test_dns_servers_that_are_no_pods(self) -> None:
