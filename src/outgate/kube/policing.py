@@ -33,6 +33,8 @@ class Policies:
     labelled: dict[str, bool] = field(default_factory=dict)
     """The namespaces that there are, and whether all pods in them are captured."""
     found: dict[Name, Spec] = field(default_factory=dict)
+    owner: str = ""
+    """The UID of our own namespace: what is left when that goes would hold pods that nobody serves any more."""
     _inside: tuple[Network, ...] = ()
     _servers: frozenset[Place] = frozenset()
     _stale: set[Name] = field(default_factory=set)
@@ -41,6 +43,8 @@ class Policies:
     def namespaces(self, changes: Changes) -> None:
         """Take in namespaces that came, went, or have another label; in one that is going nothing can be made."""
         for name, item in changes.items():
+            if item is not None and name.name == naming.SYSTEM_NAMESPACE:
+                self.owner = item["metadata"]["uid"]
             if item is None or (item.get("status") or {}).get("phase") == "Terminating":
                 self.labelled.pop(name.name, None)
                 continue
@@ -103,7 +107,18 @@ class Policies:
         self._wake.set()
 
     async def _write(self, name: Name, spec: Spec) -> bool:
-        metadata = {"name": name.name, "namespace": name.namespace, "labels": LABELS}
+        owner = {
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "name": naming.SYSTEM_NAMESPACE,
+            "uid": self.owner,
+        }
+        metadata = {
+            "name": name.name,
+            "namespace": name.namespace,
+            "labels": LABELS,
+            "ownerReferences": [owner],
+        }
         policy = kinds.NETWORK_POLICY({"metadata": metadata, "spec": spec})
         try:
             await self.client.apply(policy, field_manager=MANAGER, force=True)

@@ -103,6 +103,7 @@ class Written:
 
     def __init__(self) -> None:
         self.policies: dict[Name, dict[str, Any]] = {}
+        self.owners = set[str]()
         self.trouble: Exception | None = None
         self.calls = 0
 
@@ -113,11 +114,13 @@ class Written:
             raise trouble
         name = Name(policy["metadata"]["namespace"], policy["metadata"]["name"])
         self.policies[name] = policy["spec"]
+        self.owners |= {each["uid"] for each in policy["metadata"]["ownerReferences"]}
 
 
 def namespace(name: str, **labels: str) -> dict[Name, Any]:
     metadata = {
         "name": name,
+        "uid": f"uid of {name}",
         "labels": {key.replace("_", "."): each for key, each in labels.items()},
     }
     return {Name("", name): {"metadata": metadata, "status": {"phase": "Active"}}}
@@ -152,6 +155,12 @@ async def test_unasked_there_is_one_for_our_own_pods_alone() -> None:
     kept, written = made(Held.NONE)
     await settle(kept)
     assert list(written.policies) == [OWN]
+
+
+async def test_they_go_with_our_own_namespace() -> None:
+    kept, written = made(Held.CLUSTER)
+    await settle(kept)
+    assert written.owners == {"uid of outgate-system"}
 
 
 async def test_each_namespace_has_one_and_a_label_changes_it() -> None:
