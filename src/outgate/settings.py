@@ -172,6 +172,12 @@ class Settings:
         "Life of a workload certificate; it is renewed after half of it.",
         cluster=True,
     )
+    token_review_seconds: float = _setting(
+        240.0,
+        _Number(1, 86_400),
+        "In Kubernetes: how often the API server is asked whether a connected proxy's token is still good.",
+        cluster=True,
+    )
     connect_timeout: float = _setting(
         5.0,
         _Number(0.01, 300),

@@ -4,6 +4,7 @@ Every replica reads everything and serves any proxy. While the API server is awa
 """
 
 import asyncio
+import functools
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +13,17 @@ from typing import Any
 from outgate.errors import UsageError
 from outgate.inject import bootstrap
 from outgate.inject import options as inject_options
-from outgate.kube import authorities, kinds, leaving, naming, places, policing, ranges, telling
+from outgate.kube import (
+    authorities,
+    kinds,
+    leaving,
+    naming,
+    places,
+    policing,
+    ranges,
+    telling,
+    tokens,
+)
 from outgate.kube.authorities import ServerCertificate
 from outgate.kube.client import Client, Scope
 from outgate.kube.debugging import Debug
@@ -22,6 +33,7 @@ from outgate.kube.mesh import Mesh
 from outgate.kube.namespaces import Namespaces
 from outgate.kube.policies import Held
 from outgate.kube.policing import Policies
+from outgate.kube.reviews import Reviews
 from outgate.kube.telling import Pod, Teller
 from outgate.kube.trusting import Trust
 from outgate.kube.watching import Changes, Follower
@@ -236,7 +248,8 @@ async def make(client: Client, options: Options) -> Controller:
     settings = options.settings
     root = await authorities.obtain(client, settings)
     certificates, egress, complete = Certificates(root, settings), Publisher(), asyncio.Event()
-    fleet = Fleet(client, settings, certificates, egress, complete)
+    reviews = Reviews(functools.partial(tokens.review, client), settings.token_review_seconds)
+    fleet = Fleet(reviews, settings, certificates, egress, complete)
     server = Server(fleet.admit)
     certificate = ServerCertificate(root, settings)
     server.listen_tls(f"[::]:{naming.XDS_PORT}", certificate.current)

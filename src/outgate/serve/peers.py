@@ -1,32 +1,42 @@
 """Who asks for configuration, and who may have it: each way in proves identity in its own manner."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 
+from outgate.serve.allowances import EVERYTHING, Allowance
 from outgate.serve.publishing import Publisher
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """What is known of a proxy that connects.
+    """What is known of a proxy that connects, before it has said anything.
 
-    `node` is what it calls itself, which proves nothing but on a Unix socket that only we may open (`local`).
     `identity` is the SPIFFE ID in its verified certificate, `token` the bearer token that it sent; each may be empty.
+    `address` is where it calls from. Only on a Unix socket that we alone may open (`local`) it is heard first: `node`
+    is what it calls itself, which proves nothing elsewhere.
     """
 
-    node: str
+    node: str = ""
     identity: str = ""
     token: str = field(default="", repr=False)
+    address: str = ""
     local: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """What a proxy may follow, and the name by which it is known from now on."""
+    """What a proxy may follow, and the name by which it is known from now on.
+
+    `node` is what it must call itself, empty: that does not matter. `until` is awaited beside the stream, which ends
+    when it returns, for the reason that it returns.
+    """
 
     name: str
     publisher: Publisher
+    node: str = ""
+    allowance: Allowance = EVERYTHING
+    until: Callable[[], Awaitable[str]] | None = None
 
 
 Admit = Callable[[Peer], AbstractAsyncContextManager[Admitted | None]]

@@ -6,25 +6,33 @@ import os
 import random
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import grpc
 
 from outgate.errors import HostError, UnavailableError
+from outgate.serve import conversations
+from outgate.serve.allowances import EVERYTHING
+from outgate.serve.conversations import Conversation, Refused
+from outgate.serve.doorways import Doorway
 from outgate.serve.peers import Admit, Admitted, Peer
-from outgate.serve.publishing import Follower, Nack, Publisher, version_of
-from outgate.serve.subscription import Request, Response
-from outgate.xds.protos import ads, discovery
+from outgate.serve.publishing import Follower, Publisher, version_of
+from outgate.xds.protos import ads
 
 _log = logging.getLogger(__name__)
 
 OPTIONS = (
     # A first answer with thousands of clusters is larger than gRPC's 4 MiB.
     ("grpc.max_send_message_length", -1),
-    # Names and versions of thousands of clusters fit; more would be memory that a stranger can have.
-    ("grpc.max_receive_message_length", 4 << 20),
+    # Names and versions of thousands of clusters fit; who gets less is told so (`serve.allowances`).
+    ("grpc.max_receive_message_length", EVERYTHING.message_bytes),
+    # A proxy has one stream; who opens a connection and says nothing is not waited for.
+    ("grpc.max_concurrent_streams", 256),
+    ("grpc.max_connection_idle_ms", 60_000),
+    ("grpc.server_handshake_timeout_ms", 10_000),
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
@@ -33,7 +41,8 @@ OPTIONS = (
 _PATH_BYTES = 107
 """The longest path of a Unix socket: `sun_path` in unix(7), less its NUL."""
 
-_BEARER = "bearer "
+_SHOWN = 256
+"""Characters of what a proxy calls itself that are shown."""
 _NOTICE_SECONDS, _LAST_SECONDS = 0.1, 2.0
 
 
@@ -62,6 +71,7 @@ class ProxyStatus:
 @dataclass(slots=True, eq=False)
 class _Service(ads.AggregatedDiscoveryServiceServicer):  # type: ignore[misc]  # grpc has no types
     admit: Admit
+    doorway: Doorway = field(default_factory=Doorway)
     followers: dict[Follower, Publisher] = field(default_factory=dict)
 
     async def StreamAggregatedResources(self, _: AsyncIterator[Any], context: Any) -> None:
@@ -70,21 +80,35 @@ class _Service(ads.AggregatedDiscoveryServiceServicer):  # type: ignore[misc]  #
         )
 
     async def DeltaAggregatedResources(self, requests: AsyncIterator[Any], context: Any) -> None:
-        first = await anext(aiter(requests), None)
-        if first is None:
-            return
-        peer = _peer(context, first.node.id)
         try:
-            async with self.admit(peer) as admitted:
-                if admitted is not None:
-                    await self._serve(admitted, first, requests, context)
-                    return
+            await self._answer(conversations.peer(context), requests, context)
         except UnavailableError as error:
             await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
-        name = peer.node if peer.local else peer.identity or peer.node
-        await context.abort(
-            grpc.StatusCode.PERMISSION_DENIED, f"{name!r} is not a proxy of this mesh"
-        )
+        except Refused as error:
+            await context.abort(error.code, str(error))
+
+    async def _answer(self, peer: Peer, requests: AsyncIterator[Any], context: Any) -> None:
+        first = None
+        if peer.local:
+            # On our own socket a proxy is what it says it is; elsewhere nothing is read of who was not let in.
+            first = await conversations.first(requests)
+            peer = replace(peer, node=first.node.id)
+        async with AsyncExitStack() as stack:
+            with self.doorway.place(peer.address):
+                admitted = await stack.enter_async_context(self.admit(peer))
+            if admitted is None:
+                name = peer.node if peer.local else peer.identity or peer.address
+                raise Refused(
+                    grpc.StatusCode.PERMISSION_DENIED, f"{name!r} is not a proxy of this mesh"
+                )
+            first = first or await conversations.first(requests)
+            if admitted.node and first.node.id != admitted.node:
+                said = first.node.id[:_SHOWN]
+                _log.warning("refused %r: its token is that of %s", said, admitted.node)
+                raise Refused(
+                    grpc.StatusCode.PERMISSION_DENIED, f"{said!r} is not whose token it has"
+                )
+            await self._serve(admitted, first, requests, context)
 
     async def _serve(
         self, admitted: Admitted, first: Any, requests: AsyncIterator[Any], context: Any
@@ -97,90 +121,15 @@ class _Service(ads.AggregatedDiscoveryServiceServicer):  # type: ignore[misc]  #
         self.followers[follower] = publisher
         _log.info("proxy %s connected", admitted.name)
         try:
-            await _Conversation(follower, publisher, requests, context).run(first)
+            await Conversation(follower, admitted, requests, context).run(first)
+        except Refused as error:
+            _log.warning("ended the stream of proxy %s: %s", admitted.name, error)
+            raise
         finally:
             publisher.followers.discard(follower)
             self.followers.pop(follower, None)
             publisher.answered()
             _log.info("proxy %s disconnected", admitted.name)
-
-
-@dataclass(frozen=True, slots=True)
-class _Conversation:
-    """One stream: what is read and written on it."""
-
-    follower: Follower
-    publisher: Publisher
-    requests: AsyncIterator[Any]
-    context: Any
-
-    async def run(self, first: Any) -> None:
-        """Go on until the proxy closes its side, or is to leave."""
-        self._receive(first)
-        async with asyncio.TaskGroup() as group:
-            writing = group.create_task(self._write())
-            reading = group.create_task(self._read())
-            leaving = group.create_task(self.follower.leave.wait())
-            await asyncio.wait({reading, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            for task in (writing, reading, leaving):
-                task.cancel()
-
-    async def _read(self) -> None:
-        async for message in self.requests:
-            self._receive(message)
-
-    def _receive(self, message: Any) -> None:
-        request = _read(message)
-        if request.error:
-            names = (self.follower.node, message.type_url, request.error)
-            _log.error("proxy %s refused %s: %.1000s", *names)
-            self.follower.nack = Nack(message.type_url, request.error, time.monotonic())
-        self.follower.stream.receive(message.type_url, request, self.publisher.snapshot)
-        self.follower.wake.set()
-
-    async def _write(self) -> None:
-        follower, publisher = self.follower, self.publisher
-        while True:
-            await follower.wake.wait()
-            follower.wake.clear()
-            while found := follower.stream.next(publisher.snapshot, publisher.revision):
-                await self.context.write(_written(*found))
-            publisher.answered()
-
-
-def _read(message: Any) -> Request:
-    return Request(
-        tuple(message.resource_names_subscribe),
-        tuple(message.resource_names_unsubscribe),
-        dict(message.initial_resource_versions),
-        message.response_nonce,
-        message.error_detail.message or ("refused" if message.HasField("error_detail") else ""),
-    )
-
-
-def _written(type_url: str, response: Response) -> Any:
-    message = discovery.DeltaDiscoveryResponse(
-        type_url=type_url, nonce=response.nonce, removed_resources=response.removed
-    )
-    for resource in response.resources:
-        entry = message.resources.add(name=resource.name, version=resource.version)
-        entry.resource.type_url, entry.resource.value = type_url, resource.value
-    return message
-
-
-def peer_identity(context: Any) -> str:
-    """Return the SPIFFE ID in the peer's verified certificate; empty on a Unix socket."""
-    names = context.auth_context().get("x509_subject_alternative_name", ())
-    found = [name.decode() for name in names if name.startswith(b"spiffe://")]
-    return found[0] if len(found) == 1 else ""
-
-
-def _peer(context: Any, node: str) -> Peer:
-    # Over TLS what the proxy calls itself is no proof.
-    local = context.auth_context().get("transport_security_type") != [b"ssl"]
-    given = dict(context.invocation_metadata() or ()).get("authorization", "")
-    token = given[len(_BEARER) :] if given.lower().startswith(_BEARER) else ""
-    return Peer(node, peer_identity(context), token, local)
 
 
 def _configuration(certificate: Certificate) -> Any:

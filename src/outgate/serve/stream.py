@@ -11,10 +11,11 @@ from outgate.serve.subscription import Refusal, Request, Response, Subscription
 from outgate.xds.snapshot import Snapshot
 
 _PREFIX = "type.googleapis.com/envoy."
+SECRET = _PREFIX + "extensions.transport_sockets.tls.v3.Secret"
 CLUSTER = _PREFIX + "config.cluster.v3.Cluster"
 LISTENER = _PREFIX + "config.listener.v3.Listener"
 ORDER = (
-    _PREFIX + "extensions.transport_sockets.tls.v3.Secret",
+    SECRET,
     CLUSTER,
     _PREFIX + "config.endpoint.v3.ClusterLoadAssignment",
     LISTENER,

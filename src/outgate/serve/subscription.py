@@ -103,6 +103,11 @@ class Subscription:
         """Whether a response has not been answered yet."""
         return self._under_way is not None
 
+    @property
+    def held(self) -> int:
+        """How many names the proxy has us keep."""
+        return max(len(self.names), len(self.known), len(self._asked))
+
     def refusals(self) -> tuple[Refusal, ...]:
         """Return what the proxy refuses at present, by name."""
         return tuple(Refusal((name,), each.message) for name, each in sorted(self._refused.items()))
