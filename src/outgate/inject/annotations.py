@@ -10,6 +10,8 @@ from outgate.inject.options import Options
 from outgate.model.ranges import parse_ranges
 
 _NUMBER = re.compile(r"[0-9]{1,5}")
+MOST_CHARACTERS = 8192
+"""Of an annotation that is read: some hundred ranges. Whoever makes a pod writes it, and the webhook reads it."""
 OURS, ISTIO = "outgate.dev/", "traffic.sidecar.istio.io/"
 
 
@@ -48,5 +50,8 @@ def apply(annotations: Mapping[str, Any], options: Options) -> Options:
                 value = annotations[key]
                 if not isinstance(value, str):
                     raise UsageError(f"{key}: must be text", hint="put it in quotes")
+                if len(value) > MOST_CHARACTERS:
+                    hint = f"at most {MOST_CHARACTERS}: join ranges where they touch"
+                    raise UsageError(f"{key}: has {len(value)} characters", hint=hint)
                 changes[name] = parse(value, key)
     return replace(options, **changes)

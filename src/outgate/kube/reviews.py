@@ -12,35 +12,27 @@ import logging
 import random
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from outgate.errors import UnavailableError
 from outgate.kube import tokens
 from outgate.kube.rates import Rates
 from outgate.kube.tokens import Caller
+from outgate.kube.turns import Turns
 
 _log = logging.getLogger(__name__)
 
 Ask = Callable[[str], Awaitable[Caller | None]]
 """Asks the API server; UnavailableError if it cannot be asked."""
 
-AT_A_TIME, OF_AN_ADDRESS = 8, 2
+AT_A_TIME, OF_AN_ADDRESS, OF_AN_ADDRESS_WAITING = 8, 2, 64
 REMEMBERED_SECONDS = 5.0
 _REMEMBERED = 4096
 REFUSALS, REFUSALS_PER_SECOND = 8.0, 1.0
 """How often an address may be refused at once, and after that; beyond it nobody is asked, and nothing is logged."""
 RETRY_SECONDS = 20.0
 """A stream goes on while nobody can say whether it may: this is how soon it is asked again."""
-
-
-@dataclass(slots=True)
-class _Turns:
-    """Those that wait for their turn at one address."""
-
-    free: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(OF_AN_ADDRESS))
-    users: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -50,9 +42,10 @@ class Reviews:
     ask: Ask
     every: float = 240.0
     clock: Callable[[], float] = time.monotonic
-    _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_A_TIME))
+    _turns: Turns = field(
+        default_factory=lambda: Turns(AT_A_TIME, OF_AN_ADDRESS, OF_AN_ADDRESS_WAITING)
+    )
     _known: OrderedDict[bytes, tuple[float, Caller | None]] = field(default_factory=OrderedDict)
-    _addresses: dict[str, _Turns] = field(default_factory=dict)
     _refusals: Rates = field(init=False)
 
     def __post_init__(self) -> None:
@@ -69,13 +62,12 @@ class Reviews:
         is_known = known is not None and self.clock() < known[0]
         if known and is_known and known[1]:
             return known[1]
-        async with self._turn(address):
+        async with self._turns.turn(address):
             if self._refusals.left(address) < 1:
                 raise UnavailableError("too many tokens from this address were refused: try again")
             found = None
             if not is_known and tokens.claims(token):
-                async with self._turns:
-                    found = await self.ask(token)
+                found = await self.ask(token)
                 self._remember(key, found)
             if found is None:
                 self._refusals.take(address)
@@ -93,7 +85,7 @@ class Reviews:
         while True:
             await asyncio.sleep(pause)
             try:
-                async with self._turns:
+                async with self._turns.turn(str(caller.pod)):
                     again = await self.ask(token)
             except UnavailableError as error:
                 _log.debug("%s stays connected: %s", caller.pod, error)
@@ -110,15 +102,3 @@ class Reviews:
         left = (found.expires - time.time()) if found else 0.0
         # The API server may remember for ten seconds that it was good.
         return min(pause, left + 12 * spread) if left > 0 else min(pause, RETRY_SECONDS * spread)
-
-    @asynccontextmanager
-    async def _turn(self, address: str) -> AsyncIterator[None]:
-        turns = self._addresses.setdefault(address, _Turns())
-        turns.users += 1
-        try:
-            async with turns.free:
-                yield
-        finally:
-            turns.users -= 1
-            if not turns.users:
-                del self._addresses[address]

@@ -5,26 +5,32 @@ The API server asks again after other webhooks had their turn; a pod that has ca
 
 import asyncio
 import base64
+import functools
 import json
 import ssl
 import tempfile
 from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
 
+from outgate.errors import UnavailableError
 from outgate.inject import pod, verifying
 from outgate.inject.options import Options
 from outgate.kube import naming
 from outgate.kube.authorities import ServerCertificate
+from outgate.kube.bodies import Bodies
+from outgate.kube.turns import Turns
 from outgate.serve.server import Certificate
 
 PATH = "/inject"
 _LAST_SECONDS = 2.0
-_MOST_BYTES = 8 << 20
-"""Of a request: etcd takes objects of up to 1.5 MiB, and an update carries two."""
+_THREADS = 2
+_OF_EACH_WAITING = 64
+"""Of one caller: the API server makes pods faster than that only where it makes thousands."""
 
 
 def review(request: Mapping[str, Any], options: Options) -> dict[str, Any]:
@@ -75,6 +81,18 @@ def _patch(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[dict[str
     return changes
 
 
+_MALFORMED = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+"""What comes of a request that the API server did not send."""
+
+
+def _reviewed(body: bytes, options: Options) -> bytes:
+    """Answer an AdmissionReview, both as JSON; one of `_MALFORMED` if it is none."""
+    given = json.loads(body)
+    answer = review(given["request"], options)
+    kind = {"apiVersion": given["apiVersion"], "kind": "AdmissionReview", "response": answer}
+    return json.dumps(kind).encode()
+
+
 @dataclass(slots=True, eq=False)
 class Webhook:
     """The server that the API server asks; `options` are what the injected containers get."""
@@ -84,13 +102,21 @@ class Webhook:
     port: int = naming.WEBHOOK_PORT
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Once it is set, no connection is kept for a further request: one that is closed just then would fail."""
+    _bodies: Bodies = field(default_factory=Bodies)
+    # Half of the threads at most are one caller's.
+    _turns: Turns = field(default_factory=lambda: Turns(_THREADS, _THREADS // 2, _OF_EACH_WAITING))
+    _threads: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(_THREADS, "webhook")
+    )
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
         """Answer on every address for the time of a `with` block."""
-        application = web.Application(client_max_size=_MOST_BYTES)
+        application = web.Application()
         application.router.add_post(PATH, self._answer)
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=_LAST_SECONDS)
+        runner = web.AppRunner(
+            application, access_log=None, shutdown_timeout=_LAST_SECONDS, lingering_time=1.0
+        )
         await runner.setup()
         try:
             site = web.TCPSite(runner, None, self.port, ssl_context=self._context())
@@ -98,16 +124,20 @@ class Webhook:
             yield
         finally:
             await runner.cleanup()
+            self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _answer(self, request: web.Request) -> web.Response:
+        caller = request.remote or ""
         try:
-            asked = (given := await request.json())["request"]
-            version = given["apiVersion"]
-            answer = review(asked, self.options)
-        except (ValueError, KeyError, TypeError) as error:
+            async with self._bodies.body(request, caller) as body, self._turns.turn(caller):
+                # Not here: a large pod takes long enough to keep proxies and probes waiting.
+                work = functools.partial(_reviewed, body, self.options)
+                answer = await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        except UnavailableError as error:
+            raise web.HTTPServiceUnavailable(text=f"{error}\n") from error
+        except _MALFORMED as error:
             raise web.HTTPBadRequest(text=f"not an AdmissionReview: {error}\n") from error
-        kind = {"apiVersion": version, "kind": "AdmissionReview", "response": answer}
-        response = web.json_response(kind)
+        response = web.Response(body=answer, content_type="application/json")
         if self.stopping.is_set():
             response.force_close()
         return response

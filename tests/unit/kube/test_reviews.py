@@ -123,7 +123,7 @@ async def test_what_is_kept_of_strangers_has_bounds(judge: Judge, token: MakeTok
         await own.caller(token(), f"address-{number}")
     assert len(own._known) <= 4096
     assert len(own._refusals._left) <= 4096
-    assert own._addresses == {}
+    assert own._turns._callers == {}
 
 
 async def test_a_stream_ends_when_the_api_server_says_no(

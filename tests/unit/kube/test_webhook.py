@@ -100,3 +100,15 @@ def test_a_pod_that_cannot_be_captured_is_not_made() -> None:
 def test_what_is_no_pod_is_let_pass() -> None:
     for template, more in ((None, {}), (POD, {"subResource": "exec"})):
         assert ask(template, **more) == {"uid": "7", "allowed": True}
+
+
+def test_an_annotation_that_is_too_long_is_refused_before_it_is_read() -> None:
+    ranges = ",".join(["10.0.0.0/8"] * 2000)
+    for key in ("outgate.dev/exclude-ip-ranges", "traffic.sidecar.istio.io/includeOutboundPorts"):
+        answer = ask({**POD, "metadata": {"annotations": {key: ranges}}})
+        assert answer["allowed"] is False
+        assert answer["status"]["code"] == 422
+        assert f"metadata.annotations: {key}: has 21999 characters" in answer["status"]["message"]
+        assert "at most 8192" in answer["status"]["message"]
+    # Others are none of our business.
+    assert "patch" in ask({**POD, "metadata": {"annotations": {"note": "x" * 200_000}}})
