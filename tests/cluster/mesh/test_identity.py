@@ -78,7 +78,12 @@ def door(mesh: Mesh) -> Iterator[Door]:
 
 def test_a_pod_gets_its_own(door: Door) -> None:
     token = door.token("mine", AUDIENCE)
-    assert door.ask(f"sidecar~mine.{door.namespace}", token) == {"egress", "direct"}
+    assert door.ask(f"sidecar~mine.{door.namespace}", token) == {
+        "egress",
+        "direct",
+        "resolver",
+        "resolver-forward",
+    }
 
 
 def test_a_pod_is_nobody_else(door: Door) -> None:
@@ -110,7 +115,7 @@ def test_a_token_ends_with_its_pod(door: Door) -> None:
     door.mesh.cluster.apply(POD.replace("PLACEHOLDER", "gone"), namespace=door.namespace)
     token = door.token("gone", AUDIENCE)
     node = f"sidecar~gone.{door.namespace}"
-    assert door.ask(node, token) == {"egress", "direct"}
+    assert door.ask(node, token) == {"egress", "direct", "resolver", "resolver-forward"}
     door.mesh.cluster.kubectl("delete", "pod", "gone", "-n", door.namespace, "--wait=true")
     # The API server remembers for ten seconds that a token was good.
     deadline = time.monotonic() + 20
