@@ -196,6 +196,11 @@ class Settings:
         "Connections that workloads may have open to the egress Envoy in all.",
         cluster="--egress-max-connections",
     )
+    envoy_heap_megabytes: int = _setting(
+        1024,
+        _Integer(64, 1_000_000),
+        "Heap of an Envoy beyond which streams that hold much and do not move are ended.",
+    )
     egress_log_megabytes: int = _setting(
         100,
         _Integer(1, 1_000_000),

@@ -22,6 +22,7 @@ class Bootstrap:
     xds_path: str
     admin_path: str
     max_connections: int = 20_000
+    heap_bytes: int = 1 << 30
 
 
 def render(options: Bootstrap) -> dict[str, Any]:
@@ -34,7 +35,7 @@ def render(options: Bootstrap) -> dict[str, Any]:
     return {
         "node": {"id": options.node_id, "cluster": options.cluster},
         "admin": {"address": {"pipe": {"path": options.admin_path, "mode": 0o600}}},
-        **bootstraps.common({"envoy_grpc": service}, options.max_connections),
+        **bootstraps.common({"envoy_grpc": service}, options.max_connections, options.heap_bytes),
         "static_resources": {"clusters": [_xds(options.xds_path)]},
     }
 

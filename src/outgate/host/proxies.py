@@ -48,7 +48,11 @@ def _proxy(layout: Layout, node: str, folder: Path, netns: Path | None, workers:
     settings = layout.settings
     found = binary.locate(settings.envoy, cache=layout.run / "envoy-version.json")
     admin = folder / "envoy-admin.sock"
-    options = Bootstrap(node, EGRESS, str(layout.xds), str(admin), settings.max_connections)
+    options = Bootstrap(
+        *(node, EGRESS, str(layout.xds), str(admin)),
+        settings.max_connections,
+        settings.envoy_heap_megabytes << 20,
+    )
     file = folder / "envoy.json"
     write_atomically(file, json.dumps(bootstrap.render(options), indent=1).encode())
     settings.log_dir.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -26,11 +26,15 @@ FLAGS = (
 """For each Envoy: a log that is seen at once, and listeners that drain at once when they are replaced."""
 
 
-def render(xds_address: str, max_connections: int) -> dict[str, Any]:
-    """Return the bootstrap in JSON form; `xds_address` is `host:port`."""
+def render(xds_address: str, max_connections: int, mebibytes: int) -> dict[str, Any]:
+    """Return the bootstrap in JSON form; `xds_address` is `host:port`, `mebibytes` the container's memory limit.
+
+    A quarter of that is left for what Envoy does not count as heap, and for what comes before it has noticed.
+    """
+    heap = (mebibytes << 20) * 3 // 4
     return {
         "admin": {"address": {"pipe": {"path": f"{RUN}/admin.sock", "mode": 0o600}}},
-        **bootstraps.common({"google_grpc": _google(xds_address)}, max_connections),
+        **bootstraps.common({"google_grpc": _google(xds_address)}, max_connections, heap),
     }
 
 

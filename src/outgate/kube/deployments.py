@@ -19,6 +19,8 @@ UPSTREAM_CA = "outgate-upstream-ca"
 _DRAIN_SECONDS, _GRACE_SECONDS = pipeline.TUNNELLED_SECONDS + 5, 30
 """An egress Envoy that is to end serves for so long: until sidecars were told, and until each client's HTTP connection
 was answered for the last time. What is longer under way is cut off, at the grace period's end at the latest."""
+_EGRESS_MEBIBYTES = 1024
+"""Memory limit of an egress Envoy, below which it keeps its heap itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +144,7 @@ def _controller(install: Install) -> Manifest:
 
 
 def _egress(install: Install) -> Manifest:
-    form = bootstrap.render(options.XDS_ADDRESS, install.egress_max_connections)
+    form = bootstrap.render(options.XDS_ADDRESS, install.egress_max_connections, _EGRESS_MEBIBYTES)
     mounts, volumes = bootstrap.mounts(), bootstrap.volumes()
     if install.ca_bundle:
         mounts.append({"name": UPSTREAM_CA, "mountPath": _CA_FOLDER, "readOnly": True})
@@ -169,7 +171,10 @@ def _egress(install: Install) -> Manifest:
         ),
         # Sidecars are told to go elsewhere meanwhile, and calls that are open go on.
         "lifecycle": {"preStop": {"sleep": {"seconds": _DRAIN_SECONDS}}},
-        "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
+        "resources": {
+            "requests": {"cpu": "100m", "memory": "128Mi"},
+            "limits": {"memory": f"{_EGRESS_MEBIBYTES}Mi"},
+        },
         "securityContext": bootstrap.security(_ENVOY_USER),
         "volumeMounts": mounts,
     }

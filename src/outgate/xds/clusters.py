@@ -14,6 +14,7 @@ from outgate.resources.protocols import Protocol
 from outgate.settings import Settings
 from outgate.xds import building, naming
 from outgate.xds import extensions as ext
+from outgate.xds.bootstraps import BUFFER_BYTES
 from outgate.xds.snapshot import Resource
 
 MAX_CONNECTIONS, MAX_REQUESTS = 4096, 16384
@@ -115,6 +116,7 @@ def _static(name: str) -> ext.cluster.Cluster:
     message = ext.cluster.Cluster(name=name, type=ext.cluster.Cluster.STATIC)
     message.connect_timeout.FromSeconds(1)
     message.load_assignment.cluster_name = name
+    message.per_connection_buffer_limit_bytes.value = BUFFER_BYTES
     return message
 
 
@@ -152,7 +154,7 @@ def _limit(message: ext.cluster.Cluster) -> None:
     limits.max_requests.value = MAX_REQUESTS
     limits.retry_budget.budget_percent.value = 20.0
     limits.retry_budget.min_retry_concurrency.value = 3
-    message.per_connection_buffer_limit_bytes.value = 1 << 20
+    message.per_connection_buffer_limit_bytes.value = BUFFER_BYTES
 
 
 def _dns(name: str, service: External, port: Port, upstream: Upstream) -> ext.cluster.Cluster:

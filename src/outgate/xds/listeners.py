@@ -10,12 +10,10 @@ from outgate.model.names import Name
 from outgate.model.workloads import Capture, Workload
 from outgate.settings import Settings
 from outgate.xds import building, denials, naming, pipeline
+from outgate.xds.bootstraps import BUFFER_BYTES
 from outgate.xds.building import typed
 from outgate.xds.dns import FORWARD_IDLE_SECONDS, SEALED_IDLE_SECONDS
 from outgate.xds.snapshot import Resource
-
-BUFFER_BYTES = 1 << 20
-"""Bytes that a connection may buffer in each direction; 32 KiB, the edge advice, halves the rate of large bodies."""
 
 
 def _sockets(netns: str, port: int, protocol: str = "TCP") -> dict[str, Any]:

@@ -9,8 +9,8 @@ from typing import Any
 from outgate.model.workloads import Network
 from outgate.settings import Settings
 from outgate.xds import building, naming, pipeline
+from outgate.xds.bootstraps import BUFFER_BYTES
 from outgate.xds.building import typed
-from outgate.xds.listeners import BUFFER_BYTES
 from outgate.xds.snapshot import Resource
 
 EGRESS_CLUSTER = "egress"
@@ -89,7 +89,8 @@ def front(where: str, settings: Settings) -> tuple[Resource, ...]:
         "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         stat_prefix=naming.TUNNEL,
         codec_type="HTTP2",
-        stream_idle_timeout="0s",
+        # As the sidecar's own; where memory is short it is a matter of seconds (`overload`).
+        stream_idle_timeout=pipeline.seconds(settings.idle_timeout * 12),
         generate_request_id=False,
         http2_protocol_options={
             "allow_connect": True,
@@ -267,6 +268,7 @@ def _to_direct() -> Resource:
             "name": naming.DIRECT,
             "type": "ORIGINAL_DST",
             "lb_policy": "CLUSTER_PROVIDED",
+            "per_connection_buffer_limit_bytes": BUFFER_BYTES,
             "connect_timeout": "5s",
         }
     )
@@ -307,5 +309,6 @@ def ready(cluster: str = "") -> Resource:
             "filter_chains": [chain],
             # A probe must be answered whatever else is limited.
             "ignore_global_conn_limit": True,
+            "bypass_overload_manager": True,
         }
     )

@@ -1,6 +1,7 @@
 """What is installed: its rights are the least, and every pod satisfies the restricted Pod Security Standard."""
 
 import datetime
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from click.testing import CliRunner
 
 from outgate.cli.main import cli
 from outgate.errors import UsageError
+from outgate.inject.options import Options
+from outgate.inject.pod import inject
 from outgate.kube import leaving
 from outgate.serve import authority
 from outgate.xds import pipeline
@@ -170,3 +173,19 @@ def test_pods_have_time_to_hand_over_what_they_have() -> None:
     assert pipeline.TUNNELLED_SECONDS + 2 < stays < grace
     for each in (controller, egress):
         assert each["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
+
+
+def test_each_envoy_bounds_its_heap_below_its_containers_memory() -> None:
+    egress = one(install(), "Deployment", "outgate-egress")["spec"]["template"]["spec"]
+    template = {"spec": {"containers": [{"name": "a", "image": "b"}]}}
+    sidecar = inject(template, Options())["spec"]["initContainers"][1]
+    for container in (egress["containers"][0], sidecar):
+        limit = int(container["resources"]["limits"]["memory"].removesuffix("Mi")) << 20
+        form = json.loads(container["args"][container["args"].index("--config-yaml") + 1])
+        monitors = form["overload_manager"]["resource_monitors"]
+        (heap,) = (
+            int(each["typed_config"]["max_heap_size_bytes"])
+            for each in monitors
+            if each["name"] == "envoy.resource_monitors.fixed_heap"
+        )
+        assert limit / 2 < heap <= limit * 3 / 4
