@@ -18,7 +18,7 @@ from outgate.model.names import Name
 from outgate.model.workloads import Capture
 from outgate.serve.certificates import Certificates, Subject
 from outgate.serve.publishing import Publisher
-from outgate.xds import naming, tunnels
+from outgate.xds import naming, sidecars, tunnels
 from outgate.xds.building import CLUSTER
 from outgate.xds.egress import Delta
 
@@ -132,12 +132,12 @@ class Fleet:
         identity = pod.workload(self.layout.netns(pod.key)).identity(settings.trust_domain)
         subject = Subject(tunnels.WORKLOAD_CERTIFICATE, identity, pod.namespace, pod.name)
         self.certificates.add(sidecar.publisher, subject)
-        sidecar.publisher.publish(tunnels.sidecar((str(self.layout.tunnel),), settings))
+        sidecar.publisher.publish(sidecars.resources((str(self.layout.tunnel),), settings))
         if self._group is None:
             return
         sidecar.task = self._group.create_task(proxy.supervisor.run())
         await proxy.supervisor.wait_ready(START_SECONDS)
-        names = (naming.CAPTURE, naming.RAW, tunnels.EGRESS_CLUSTER)
+        names = (*sidecars.LISTENERS, tunnels.EGRESS_CLUSTER)
         await sidecar.publisher.wait_for(sidecar.publisher.revision, names, START_SECONDS)
 
     def _watch(self, pod: Pod) -> None:

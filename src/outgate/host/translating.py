@@ -23,7 +23,7 @@ from outgate.resources.manifests import Manifests
 from outgate.resources.writing import to_yaml
 from outgate.settings import Settings
 from outgate.xds import rendering as xds_rendering
-from outgate.xds import tunnels
+from outgate.xds import sidecars
 from outgate.xds.clusters import Upstream
 from outgate.xds.egress import Delta, Site
 from outgate.xds.snapshot import Snapshot
@@ -95,7 +95,7 @@ def translate(documents: Iterable[Document], options: Options) -> Translated:
         snapshot = _after(snapshot, delta)
     sidecar = None
     if options.capture is Capture.SIDECAR:
-        sidecar = Snapshot().replace(tunnels.sidecar((site.tunnel,), options.settings))
+        sidecar = Snapshot().replace(sidecars.resources((site.tunnel,), options.settings))
     return Translated(mesh, snapshot, sidecar)
 
 

@@ -23,7 +23,7 @@ from outgate.serve.certificates import Certificates, Subject
 from outgate.serve.peers import Admitted, Peer
 from outgate.serve.publishing import Publisher
 from outgate.settings import Settings
-from outgate.xds import resolving, tunnels
+from outgate.xds import resolving, sidecars, tunnels
 from outgate.xds.snapshot import Resource, Snapshot
 
 _log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ class Fleet:
         _log.info("inside the cluster are %s", ", ".join(map(str, ranges)) or "no ranges at all")
         self._tell(
             (
-                *tunnels.sidecar(self.places, self.settings, ranges),
+                *sidecars.resources(self.places, self.settings, ranges),
                 *resolving.clusters(self.places, self.settings),
                 *resolving.listeners(),
                 # Each place has both, and only resolvers are asked for their health.

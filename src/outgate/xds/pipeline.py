@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from outgate.model.addresses import IPV4, IPV6
+from outgate.model.workloads import Network
 from outgate.settings import Settings
 from outgate.xds import denials, naming
 from outgate.xds.building import typed
@@ -257,19 +258,22 @@ def _matched(chain: str, predicate: dict[str, Any]) -> dict[str, Any]:
     return {"predicate": predicate, "on_match": {"action": {"name": chain, "typed_config": name}}}
 
 
-_VIRTUAL = _single(
-    "DestinationIPInput",
-    {
-        "custom_match": {
-            "name": "virtual",
-            "typed_config": typed(
-                "extensions.matching.input_matchers.ip.v3.Ip",
-                stat_prefix="virtual",
-                cidr_ranges=[
-                    {"address_prefix": str(each.network_address), "prefix_len": each.prefixlen}
-                    for each in (IPV4, IPV6)
-                ],
-            ),
-        }
-    },
-)
+def _in_ranges(name: str, ranges: Iterable[Network]) -> dict[str, Any]:
+    config = typed(
+        "extensions.matching.input_matchers.ip.v3.Ip",
+        stat_prefix=name,
+        cidr_ranges=[
+            {"address_prefix": str(each.network_address), "prefix_len": each.prefixlen}
+            for each in ranges
+        ],
+    )
+    match = {"custom_match": {"name": name, "typed_config": config}}
+    return _single("DestinationIPInput", match)
+
+
+def to_ranges(chain: str, ranges: Iterable[Network]) -> dict[str, Any]:
+    """Return a `filter_chain_matcher` that sends what goes to some ranges to a chain, all else to the default."""
+    return {"matcher_list": {"matchers": [_matched(chain, _in_ranges(chain, ranges))]}}
+
+
+_VIRTUAL = _in_ranges("virtual", (IPV4, IPV6))

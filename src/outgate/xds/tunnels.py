@@ -1,12 +1,8 @@
-"""Sidecar capture: each connection goes through a tunnel, HTTP/2 CONNECT over mTLS, and meets the pipeline at its end.
-
-A sidecar's whole configuration is here; it names no service, so it is the same size however many there are.
-"""
+"""Tunnels: what a sidecar captured goes through HTTP/2 CONNECT over mTLS, and meets the pipeline at its end."""
 
 from collections.abc import Iterable
 from typing import Any
 
-from outgate.model.workloads import Network
 from outgate.settings import Settings
 from outgate.xds import building, naming, pipeline
 from outgate.xds.bootstraps import BUFFER_BYTES
@@ -196,80 +192,6 @@ def to_egress(places: Iterable[str], settings: Settings) -> Resource:
             "typed_extension_protocol_options": {
                 "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options
             },
-        }
-    )
-
-
-def sidecar(
-    places: Iterable[str], settings: Settings, inside: Iterable[Network] = ()
-) -> tuple[Resource, ...]:
-    """Return all that a sidecar gets: both capture listeners, and the way to the egress Envoys at some places.
-
-    Connections to the ranges `inside` go straight to where they were going.
-    """
-    direct = _direct_chain(settings, inside)
-    own = [_to_direct()] if direct else []
-    return (
-        to_egress(places, settings),
-        *own,
-        _capture(naming.CAPTURE, naming.CAPTURE_PORT, settings, direct),
-        _capture(naming.RAW, naming.RAW_PORT, settings),
-    )
-
-
-def _capture(
-    name: str, port: int, settings: Settings, before: Iterable[dict[str, Any]] = ()
-) -> Resource:
-    def at(ip: str) -> dict[str, Any]:
-        return {"socket_address": {"address": ip, "port_value": port}}
-
-    tunnelled = _proxy(
-        settings,
-        stat_prefix=naming.TUNNEL,
-        cluster=EGRESS_CLUSTER,
-        tunneling_config={"hostname": "%DOWNSTREAM_LOCAL_ADDRESS%"},
-        # Another egress Envoy is tried where one has just gone.
-        max_connect_attempts=3,
-    )
-    return building.listener(
-        {
-            "name": name,
-            "address": at("127.0.0.1"),
-            "additional_addresses": [{"address": at("::1")}],
-            "listener_filters": pipeline.listener_filters(sniff=False),
-            "per_connection_buffer_limit_bytes": BUFFER_BYTES,
-            "filter_chains": [*before, {"filters": [tunnelled]}],
-        }
-    )
-
-
-def _direct_chain(settings: Settings, inside: Iterable[Network]) -> list[dict[str, Any]]:
-    ranges = [
-        {"address_prefix": str(each.network_address), "prefix_len": each.prefixlen}
-        for each in inside
-    ]
-    proxy = _proxy(settings, stat_prefix=naming.DIRECT, cluster=naming.DIRECT)
-    match = {"prefix_ranges": ranges}
-    return [{"filter_chain_match": match, "filters": [proxy]}] if ranges else []
-
-
-def _proxy(settings: Settings, **fields: Any) -> dict[str, Any]:
-    config = typed(
-        "extensions.filters.network.tcp_proxy.v3.TcpProxy",
-        idle_timeout=pipeline.seconds(settings.idle_timeout * 12),
-        **fields,
-    )
-    return {"name": "envoy.filters.network.tcp_proxy", "typed_config": config}
-
-
-def _to_direct() -> Resource:
-    return building.any_cluster(
-        {
-            "name": naming.DIRECT,
-            "type": "ORIGINAL_DST",
-            "lb_policy": "CLUSTER_PROVIDED",
-            "per_connection_buffer_limit_bytes": BUFFER_BYTES,
-            "connect_timeout": "5s",
         }
     )
 

@@ -62,7 +62,14 @@ class Envoy:
         words = (*before, _binary(), "-c", file, "--use-dynamic-base-id", "--concurrency", "1")
         with (self.folder / f"{self.node}.log").open("wb") as log:
             self.process = await asyncio.create_subprocess_exec(
-                *map(str, words), "-l", "warning", "--drain-strategy", "immediate", stderr=log
+                *map(str, words),
+                "-l",
+                "warning",
+                "--drain-strategy",
+                "immediate",
+                "--drain-time-s",
+                "1",
+                stderr=log,
             )
         try:
             yield self

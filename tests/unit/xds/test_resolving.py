@@ -12,7 +12,7 @@ from outgate.envoy import binary
 from outgate.envoy.bootstrap import Bootstrap, render
 from outgate.envoy.validate import validate
 from outgate.settings import Settings
-from outgate.xds import rendering, resolving, tunnels
+from outgate.xds import rendering, resolving, sidecars, tunnels
 from outgate.xds.consistency import dangling
 from outgate.xds.snapshot import Snapshot
 
@@ -22,7 +22,7 @@ PLACES = ("10.1.2.3:15008", "[fd00::3]:15008")
 def sidecar() -> Snapshot:
     return Snapshot().replace(
         (
-            *tunnels.sidecar(PLACES, Settings()),
+            *sidecars.resources(PLACES, Settings()),
             *resolving.clusters(PLACES, Settings()),
             *resolving.listeners(),
             tunnels.ready(resolving.SEALED),
