@@ -4,6 +4,7 @@ lightkube's own watch waits without end on a connection that broke without a wor
 a watch's version on while nothing changes, so that a watch that ended goes on instead of listing everything again.
 """
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from lightkube.core.resource import NamespacedResource
 
 from outgate import environment
 from outgate.errors import UsageError
+from outgate.kube import answers
 from outgate.kube import kubeconfig as config
 from outgate.kube.kinds import Item, Kind
 
@@ -55,16 +57,23 @@ def connect(kubeconfig: str = "", context: str = "") -> Client:
     named = kubeconfig or environment.kubeconfig()
     try:
         if not named and not context and Path(SERVICE_ACCOUNT).exists():
-            return Client()
-        return Client(config.load(named or config.DEFAULT, context))
+            return checked(Client())
+        return checked(Client(config.load(named or config.DEFAULT, context)))
     except (ConfigError, OSError, ValueError) as error:
         hint = "name it by --kubeconfig or KUBECONFIG, or run in one (outgate install)"
         raise UsageError(f"no cluster to connect to: {error}", hint=hint) from error
 
 
+def checked(client: Client) -> Client:
+    """Return a client whose answers are looked at first, see `answers`."""
+    generic: Any = client._client
+    generic._client.event_hooks["response"].append(answers.check)
+    return client
+
+
 def code(error: BaseException) -> int:
-    """Return the HTTP status that the server answered; 0 if it did not answer."""
-    return int(error.status.code or 0) if isinstance(error, ApiError) else 0
+    """Return the HTTP status that was answered; 0 if there was no answer."""
+    return error.response.status_code if isinstance(error, httpx2.HTTPStatusError) else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +99,12 @@ async def listed(client: Client, kind: Kind, scope: Scope) -> tuple[list[Item], 
         fields=dict(scope.fields),
         **scope.place(kind),
     )
-    return [each async for each in found], found.resourceVersion
+    try:
+        return [each async for each in found], found.resourceVersion
+    except (*TROUBLE, asyncio.CancelledError):
+        raise
+    except Exception as error:
+        raise answers.malformed(kind.__name__, error) from error
 
 
 def _selector(wanted: Mapping[str, str]) -> str | None:
@@ -123,12 +137,24 @@ async def follow(
             await response.aread()
         generic.raise_for_status(response)
         async for line in response.aiter_lines():
-            event: dict[str, Any] = json.loads(line)
-            if event["type"] == "ERROR":
-                raise _error(event["object"], response)
-            yield event["type"], event["object"]
+            event, item = _event(line, kind, response)
+            yield event, item
     finally:
         await response.aclose()
+
+
+def _event(line: str, kind: Kind, response: httpx2.Response) -> tuple[str, dict[str, Any]]:
+    try:
+        event = json.loads(line)
+        what, item = str(event["type"]), dict(event["object"])
+        error = _error(item, response) if what == "ERROR" else None
+        if error is None:
+            str(item["metadata"]["resourceVersion"])
+    except (ValueError, LookupError, TypeError, RecursionError) as problem:
+        raise answers.malformed(kind.__name__, problem) from problem
+    if error:
+        raise error
+    return what, item
 
 
 def _error(status: dict[str, Any], response: httpx2.Response) -> ApiError:

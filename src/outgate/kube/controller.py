@@ -171,7 +171,8 @@ class Controller:
         for each in followers:
             await each.synced.wait()
         if not self.options.inside:
-            _require_ranges(self._cidrs.values(), self._nodes.values())
+            absent = any(each.absent.is_set() for each in followers)
+            _require_ranges(self._cidrs.values(), self._nodes.values(), absent=absent)
         self._locate()
         self._program_now()
         self.complete.set()
@@ -191,7 +192,12 @@ class Controller:
 
     def _take(self, kept: dict[Name, Mapping[str, Any]], changes: Changes) -> None:
         # A node's status changes every few seconds; only what it gives to pods matters.
-        _update(kept, {name: item and {"spec": item.get("spec")} for name, item in changes.items()})
+        for name, item in changes.items():
+            found = {"spec": item.get("spec")} if item else None
+            if found and found != kept.get(name):
+                for problem in ranges.problems(found):
+                    _log.warning("%s: %s", name.name, problem)
+            _update(kept, {name: found})
         if self.complete.is_set():
             self._locate()
 
@@ -224,10 +230,17 @@ class Controller:
                 _log.warning("%s", problem)
 
 
-def _require_ranges(cidrs: Iterable[Mapping[str, Any]], nodes: Iterable[Mapping[str, Any]]) -> None:
+def _require_ranges(
+    cidrs: Iterable[Mapping[str, Any]], nodes: Iterable[Mapping[str, Any]], *, absent: bool
+) -> None:
     """Refuse to guess what is inside the cluster: calls there would be denied, or calls outside not be captured."""
+    unsaid = "no ServiceCIDR says which ranges Services have"
+    if absent:
+        unsaid = (
+            "this Kubernetes has no ServiceCIDRs, which say which ranges Services have from 1.33 on"
+        )
     for found, what in (
-        (ranges.services(cidrs), "no ServiceCIDR says which ranges Services have"),
+        (ranges.services(cidrs), unsaid),
         (ranges.pods(nodes), "no Node says which addresses it gives to pods (podCIDRs)"),
     ):
         if not found:

@@ -70,6 +70,15 @@ class Mesh:
 
     def _derive(self, name: Name, service: Mapping[str, Any] | None) -> Destination | None:
         self.problems.pop(name, None)
+        try:
+            return self._read(name, service)
+        except Exception as error:
+            # Whatever it is that nobody foresaw, it is this Service's problem alone: others go on being programmed.
+            message = f"cannot be read: {type(error).__name__}: {error!s:.200}"
+            self.problems[name] = (Problem(_place(name), f"service/{name.name}", "", message),)
+            return External(name, "", ())
+
+    def _read(self, name: Name, service: Mapping[str, Any] | None) -> Destination | None:
         spec = (service or {}).get("spec") or {}
         if service is None or spec.get("type") != "ExternalName":
             return None
@@ -86,7 +95,9 @@ class Mesh:
 
 def _age(change: tuple[Name, Mapping[str, Any] | None]) -> tuple[str, Name]:
     name, service = change
-    return str((service or {}).get("metadata", {}).get("creationTimestamp", "")), name
+    metadata = (service or {}).get("metadata")
+    made = metadata.get("creationTimestamp", "") if isinstance(metadata, Mapping) else ""
+    return str(made), name
 
 
 def is_alias(spec: Mapping[str, Any], domain: str) -> bool:

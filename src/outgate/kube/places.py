@@ -1,5 +1,6 @@
 """Where the egress Envoys take tunnels, from the EndpointSlices of their Service. Without I/O."""
 
+import ipaddress
 from collections.abc import Iterable, Mapping
 from enum import IntEnum
 from typing import Any
@@ -27,7 +28,8 @@ def chosen(slices: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
         for endpoint in each.get("endpoints") or ():
             places = found.setdefault(_state(endpoint.get("conditions") or {}), set())
             for address in endpoint.get("addresses") or ():
-                places.add(family.format(address, naming.TUNNEL_PORT))
+                if _is_address(address):
+                    places.add(family.format(address, naming.TUNNEL_PORT))
     return tuple(sorted(found[min(found)])) if found else ()
 
 
@@ -37,3 +39,12 @@ def _state(conditions: Mapping[str, Any]) -> _State:
         return _State.READY
     is_leaving = conditions.get("terminating") is True and conditions.get("serving") is not False
     return _State.LEAVING if is_leaving else _State.UNREADY
+
+
+def _is_address(text: Any) -> bool:
+    """Whether Envoy reads it as an address: one that it does not would cost sidecars all the others."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return isinstance(text, str)

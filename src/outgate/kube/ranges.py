@@ -5,28 +5,38 @@ itself has to be set.
 """
 
 import ipaddress
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from outgate.model.workloads import Network
 
 
 def services(cidrs: Iterable[Mapping[str, Any]]) -> set[Network]:
-    """Return the ranges that ServiceCIDR objects name."""
-    return {
-        ipaddress.ip_network(each)
-        for item in cidrs
-        for each in (item.get("spec") or {}).get("cidrs") or ()
-    }
+    """Return the ranges that ServiceCIDR objects name; what is no range is passed over."""
+    return {each for item in cidrs for each in _read(item, "cidrs") if not isinstance(each, str)}
 
 
 def pods(nodes: Iterable[Mapping[str, Any]]) -> set[Network]:
-    """Return the ranges from which nodes give addresses to pods."""
-    return {
-        ipaddress.ip_network(each)
-        for item in nodes
-        for each in (item.get("spec") or {}).get("podCIDRs") or ()
-    }
+    """Return the ranges from which nodes give addresses to pods; what is no range is passed over."""
+    return {each for item in nodes for each in _read(item, "podCIDRs") if not isinstance(each, str)}
+
+
+def problems(item: Mapping[str, Any]) -> list[str]:
+    """Say what is wrong with the ranges of a ServiceCIDR or a Node."""
+    fields = ("cidrs", "podCIDRs")
+    return [each for field in fields for each in _read(item, field) if isinstance(each, str)]
+
+
+def _read(item: Mapping[str, Any], field: str) -> Iterator[Network | str]:
+    """Yield the ranges in a field of the spec, and a message for each that is none."""
+    spec = item.get("spec")
+    listed = spec.get(field) if isinstance(spec, Mapping) else None
+    for each in listed if isinstance(listed, list) else ():
+        try:
+            # The API server takes bits of a host, and zeros in front of numbers: those nobody else reads alike.
+            yield ipaddress.ip_network(str(each), strict=False)
+        except ValueError:
+            yield f"spec.{field}: {each!r:.100} is not an IP range"
 
 
 _PRIVATE: tuple[Network, ...] = tuple(

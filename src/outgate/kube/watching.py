@@ -8,6 +8,7 @@ import logging
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from outgate.kube import client as api
 from outgate.kube.client import Client, Scope
@@ -36,6 +37,8 @@ class Follower:
     changed: Callable[[Changes], None]
     scope: Scope = field(default_factory=Scope)
     synced: asyncio.Event = field(default_factory=asyncio.Event)
+    absent: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set if the server does not know the kind; it is asked again all the same."""
     lists: int = 0
     """How often everything was listed: that it does not grow shows that watches go on."""
     _names: set[Name] = field(default_factory=set)
@@ -59,28 +62,61 @@ class Follower:
                 self._pause = min(self._pause * 2, LONGEST_PAUSE)
 
     async def _list(self) -> None:
-        items, version = await api.listed(self.client, self.kind, self.scope)
+        items, version = await self._listed()
         self.lists += 1
-        found: dict[Name, Item | None] = {name_of(each): each for each in items}
+        found: dict[Name, Item | None] = {}
+        for each in items:
+            if (name := self._name(each)) is not None:
+                found[name] = each
         gone = {name: None for name in self._names if name not in found}
         self._names = set(found)
-        self.changed(found | gone)
+        self._tell(found | gone)
         self._version, self._pause = version, FIRST_PAUSE
         self.synced.set()
+
+    async def _listed(self) -> tuple[list[Item], str]:
+        try:
+            return await api.listed(self.client, self.kind, self.scope)
+        except api.TROUBLE as error:
+            if api.code(error) != api.NOT_FOUND or self.absent.is_set():
+                raise
+            _log.warning("this Kubernetes has no %s", self._what())
+            self.absent.set()
+            # So there are none: who waits for all there is need not wait any longer.
+            self.synced.set()
+            raise
 
     async def _watch(self) -> None:
         events = api.follow(self.client, self.kind, self.scope, self._version)
         async for event, item in events:
             self._version, self._pause = item["metadata"]["resourceVersion"], FIRST_PAUSE
-            if event == "BOOKMARK":
+            if event == "BOOKMARK" or (name := self._name(item)) is None:
                 continue
-            name = name_of(item)
             if event == "DELETED":
                 self._names.discard(name)
-                self.changed({name: None})
+                self._tell({name: None})
             else:
                 self._names.add(name)
-                self.changed({name: item})
+                self._tell({name: item})
+
+    def _name(self, item: Any) -> Name | None:
+        try:
+            return name_of(item)
+        except (LookupError, TypeError, AttributeError):
+            _log.warning("following %s: passed over an object without a name", self._what())
+            return None
+
+    def _tell(self, changes: Changes) -> None:
+        """Pass changes on; an object that cannot be taken in is a problem of that object alone."""
+        try:
+            self.changed(changes)
+        except Exception as error:
+            if len(changes) > 1:
+                for name, item in changes.items():
+                    self._tell({name: item})
+                return
+            said = (self._what(), *changes, type(error).__name__, error)
+            _log.error("%s %s cannot be taken in: %s: %.300s", *said)
 
     @property
     def version(self) -> str:

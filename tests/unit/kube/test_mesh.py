@@ -145,3 +145,22 @@ class TestWithFewAddresses:
         two.update([(several[2][0], None), several[1]])
         two.update([several[0], several[2]])
         assert one.programmed == two.programmed
+
+
+def test_a_service_that_cannot_be_read_is_a_problem_of_its_own() -> None:
+    own = mesh()
+    odd: list[dict[str, Any]] = [
+        {"metadata": {"name": "odd"}, "spec": [None]},
+        {"metadata": 7, "spec": "x"},
+        service(OTHER, "\ud800"),
+        {
+            **service(OTHER),
+            "metadata": {"name": "odd", "annotations": {"outgate.dev/tls": "\ud800"}},
+        },
+    ]
+    for each in odd:
+        own.update([(OTHER, each), (BIN, service(BIN))])
+        assert BIN in own.programmed.destinations
+        assert BIN not in own.problems
+        (problem,) = own.problems[OTHER]
+        assert "service/externalbin" in str(problem)
