@@ -55,7 +55,9 @@ def test_it_prints_the_same_each_time_in_both_forms() -> None:
 
 def test_a_sidecar() -> None:
     shown = yaml.safe_load(call("translate", "-f", "-", "--capture", "sidecar").stdout)
-    assert [each["name"] for each in shown["sidecar"]["listeners"]] == ["capture", "raw"]
+    assert [each["name"] for each in shown["sidecar"]["listeners"]] == [
+        *("capture", "capture-ip6", "raw", "raw-ip6")
+    ]
     names = [each["name"] for each in shown["egress"]["listeners"]]
     assert [each for each in names if each.startswith("pod|")] == ["pod|sleep.default|dns"]
 
