@@ -34,8 +34,14 @@ def render(xds_address: str, max_connections: int, mebibytes: int) -> dict[str, 
     heap = (mebibytes << 20) * 3 // 4
     return {
         "admin": {"address": {"pipe": {"path": f"{RUN}/admin.sock", "mode": 0o600}}},
-        **bootstraps.common({"google_grpc": _google(xds_address)}, max_connections, heap),
+        **bootstraps.common(
+            {"google_grpc": _google(xds_address), "retry_policy": _RETRY}, max_connections, heap
+        ),
     }
+
+
+_RETRY = {"retry_back_off": {"base_interval": "0.5s", "max_interval": "3s"}}
+"""Between streams to the control plane; by itself Envoy waits up to 30 s, also in a pod that has just begun."""
 
 
 def _google(xds_address: str) -> dict[str, Any]:
@@ -63,8 +69,6 @@ def _google(xds_address: str) -> dict[str, Any]:
                 "grpc.keepalive_timeout_ms": {"int_value": "10000"},
                 "grpc.max_reconnect_backoff_ms": {"int_value": "2000"},
                 "grpc.initial_reconnect_backoff_ms": {"int_value": "100"},
-                # It is 30 s, too long where a network plugin lets a new pod's first packets through a little later.
-                "grpc.dns_min_time_between_resolutions_ms": {"int_value": "1000"},
                 "grpc.max_receive_message_length": {"int_value": "-1"},
             }
         },
