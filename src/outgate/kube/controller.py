@@ -137,7 +137,8 @@ class Controller:
                     *self.teller.begin(group, self.complete),
                 ]
                 await self.stopping.wait()
-                self.webhook.stopping.set()
+                for each in (self.webhook, self.teller.elector):
+                    each.stopping.set()
                 await leaving.leave(self.server, self.complete)
                 for task in tasks:
                     task.cancel()

@@ -1,6 +1,7 @@
 """Takes part in the election of the one replica that writes; the rules are in `elections`."""
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
@@ -32,6 +33,8 @@ class Elector:
     """Who led when it was last seen."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when this replica begins to lead."""
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set to let another begin: proxies leave this one, which then hears from them no more."""
     _election: Election = field(init=False)
 
     def __post_init__(self) -> None:
@@ -43,12 +46,15 @@ class Elector:
         return self._election.leads(self.clock())
 
     async def run(self, complete: asyncio.Event) -> None:
-        """Take part until cancelled, and then let another begin; who has not read everything does not."""
+        """Take part until cancelled or `stopping`, then let another begin; who has not read everything does not."""
         await complete.wait()
         try:
-            while True:
+            while not self.stopping.is_set():
                 await self._try()
-                await asyncio.sleep(RETRY_SECONDS * random.uniform(1.0, 1.2))  # noqa: S311 - not a secret
+                pause = RETRY_SECONDS * random.uniform(1.0, 1.2)  # noqa: S311 - not a secret
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await self.stopping.wait()
         finally:
             await self._release()
 

@@ -9,7 +9,9 @@ def test_commands(empty: Mesh) -> None:
     text = (PROJECT / "docs/kubernetes.md").read_text()
     blocks = re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     assert len(blocks) > 4
-    said = empty.shell("\n".join(blocks), seconds=290)
+    # Who types takes longer than it takes until Events are there.
+    typed = "\n".join(blocks).replace("kubectl describe", "sleep 5; kubectl describe")
+    said = empty.shell(typed, seconds=290)
     assert '"Host": "httpbin.org"' in said
     assert "outgate: denied: pod sleep-" in said
     assert '"decision":"allowed"' in said

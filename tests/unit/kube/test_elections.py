@@ -1,6 +1,11 @@
+import asyncio
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
+import httpx2
+from lightkube import ApiError
+
+from outgate.kube.electing import Elector
 from outgate.kube.elections import LEASE_SECONDS, RENEW_SECONDS, Election
 
 WALL = datetime(2026, 1, 2, 3, 4, 5, 678, UTC)
@@ -101,3 +106,38 @@ def test_a_container_that_starts_anew_goes_on() -> None:
     store, one = Store(), Election("one")
     store.attempt(one, 0)
     assert store.attempt(Election("one"), 3)
+
+
+class Kept:
+    """The one Lease, as lightkube's client reads and writes it."""
+
+    def __init__(self) -> None:
+        self.lease: Any = None
+
+    async def get(self, *_: object, **__: object) -> Any:
+        if self.lease is None:
+            request = httpx2.Request("GET", "http://x")
+            answer = {"kind": "Status", "code": 404}
+            raise ApiError(request=request, response=httpx2.Response(404, json=answer))
+        return self.lease
+
+    async def create(self, lease: Any) -> None:
+        self.lease = dict(lease)
+
+    replace = create
+
+
+async def test_one_that_stops_lets_another_begin_at_once() -> None:
+    kept, complete = Kept(), asyncio.Event()
+    complete.set()
+    one, two = (Elector(cast("Any", kept), name) for name in ("one", "two"))
+    async with asyncio.TaskGroup() as group:
+        first = group.create_task(one.run(complete))
+        await asyncio.wait_for(one.changed.wait(), 5)
+        one.stopping.set()
+        # Nobody cancels it: its replica goes on for its proxies.
+        await asyncio.wait_for(first, 1)
+        assert not one.leads()
+        second = group.create_task(two.run(complete))
+        await asyncio.wait_for(two.changed.wait(), 1)
+        second.cancel()
