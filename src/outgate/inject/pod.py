@@ -53,6 +53,11 @@ def reason_to_skip(template: Mapping[str, Any]) -> str:
     return ""
 
 
+def status(options: Options) -> str:
+    """Return what the annotation says."""
+    return f"injected-version-{options.version}"
+
+
 def warnings(template: Mapping[str, Any], options: Options) -> Iterator[tuple[str, str]]:
     """Yield what may not work as meant: the field's path below the template, and a message."""
     spec = _mapping(template, "spec")
@@ -108,7 +113,7 @@ def inject(template: Mapping[str, Any], options: Options) -> Pod:
     metadata, spec = pod["metadata"], pod["spec"]
     said = metadata.get("annotations") or {}
     options = annotations.apply(said, options)
-    metadata["annotations"] = said | {STATUS: f"injected-version-{options.version}"}
+    metadata["annotations"] = said | {STATUS: status(options)}
     metadata["labels"] = (metadata.get("labels") or {}) | {CAPTURED_LABEL: "true"}
     own = {group: list(map(confining.confined, spec.get(group) or ())) for group in _GROUPS[:2]}
     first, second = [_init(options)], _proxy(options)

@@ -36,6 +36,23 @@ def difference(template: Mapping[str, Any], options: Options) -> tuple[str, str]
     return next(_differences(fresh, _ours(template), template["spec"].get("volumes") or ()), None)
 
 
+def renewed(template: Mapping[str, Any], options: Options) -> pod.Pod | None:
+    """Return a captured pod with capture as it is now, if what it has came from another version, or registry.
+
+    During an upgrade one controller may be asked about what another one has injected, and manifests are older than
+    either. Nothing of what is claimed is kept, so that it need not be believed; None: it is to be held against it.
+    """
+    images = {pod.INIT: options.image, pod.PROXY: options.proxy_image}
+    ours, said = _ours(template), template["metadata"]["annotations"].get(pod.STATUS)
+    is_other = said != pod.status(options) or any(
+        each.get("image") != images[name] for name, each in ours.items()
+    )
+    bare = _bare(template)
+    if not is_other or template["spec"].get("hostNetwork") is True or pod.problem(bare):
+        return None
+    return _fresh(bare, template, options)
+
+
 def _differences(
     wanted: Mapping[str, Any], there: Mapping[str, Any], volumes: Iterable[Mapping[str, Any]]
 ) -> Iterator[tuple[str, str]]:

@@ -41,9 +41,7 @@ def review(request: Mapping[str, Any], options: Options) -> dict[str, Any]:
         return answer
     reason = pod.reason_to_skip(template)
     if reason == pod.CAPTURED:
-        if found := verifying.difference(template, options):
-            return answer | _refused(f"this pod says that it is captured, but {': '.join(found)}")
-        return answer | _changed(_patch(template, verifying.settled(template, options)))
+        return answer | _captured(template, options)
     if reason:
         return answer | {"warnings": [f"outgate: left alone: {reason}"]}
     if found := pod.problem(template):
@@ -51,6 +49,16 @@ def review(request: Mapping[str, Any], options: Options) -> dict[str, Any]:
     said = [f"outgate: {path}: {message}" for path, message in pod.warnings(template, options)]
     changed = _changed(_patch(template, pod.inject(template, options)))
     return answer | changed | ({"warnings": said} if said else {})
+
+
+def _captured(template: dict[str, Any], options: Options) -> dict[str, Any]:
+    """Answer for a pod that says that it has capture."""
+    found = verifying.difference(template, options)
+    if found is None:
+        return _changed(_patch(template, verifying.settled(template, options)))
+    if (made := verifying.renewed(template, options)) is not None:
+        return _changed(_patch(template, made))
+    return _refused(f"this pod says that it is captured, but {': '.join(found)}")
 
 
 def _refused(message: str) -> dict[str, Any]:

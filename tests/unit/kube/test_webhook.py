@@ -56,6 +56,16 @@ def test_capture_that_is_claimed_and_false_is_refused() -> None:
     )
 
 
+def test_capture_of_another_version_is_made_anew() -> None:
+    """Two controllers may be asked about one pod during an upgrade; nothing is believed of what is claimed."""
+    for before in (Options(tag="older"), Options(hub="registry.test/x"), Options(version="0.0.9")):
+        claimed = pod.inject(POD, before)
+        claimed["spec"]["initContainers"][0]["command"] = ["true"]
+        del claimed["spec"]["volumes"][1:]
+        found = patched(claimed, ask(claimed))
+        assert found["spec"] == pod.inject(POD, Options())["spec"]
+
+
 def test_capture_comes_before_what_others_put_there() -> None:
     once = pod.inject(POD, Options())
     asked = json.loads(json.dumps(once))
