@@ -274,7 +274,9 @@ class Subscription:
         return added, removed
 
     def _covers(self, resource: Resource) -> bool:
-        return resource.name in self.names or (self.wildcard and not resource.on_demand)
+        # What it has from another replica, which held it for eager, is in use there.
+        wanted = not resource.on_demand or resource.name in self.known
+        return resource.name in self.names or (self.wildcard and wanted)
 
     def _send(self, added: list[Resource], removed: list[str], revision: int) -> Response:
         self.responses += 1

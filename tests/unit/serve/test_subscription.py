@@ -59,6 +59,18 @@ def test_what_is_on_demand_comes_when_asked_for_beside_the_wildcard(connect: Con
     assert names(proxy.change(resource("later", "2", on_demand=True))) == ["later"]
 
 
+def test_what_another_replica_sent_eagerly_stays_and_follows(connect: Connect) -> None:
+    proxy = connect(resource("a"), resource("b", on_demand=True))
+    versions = {each: resource(each).version for each in ("a", "b")}
+    assert proxy.says(subscribe=("*",), initial_versions=versions) is None
+    response = proxy.change(resource("b", "2", on_demand=True))
+    assert names(response) == ["b"]
+    proxy.accepts(response)
+    gone = proxy.change(removed=("b",))
+    assert gone is not None
+    assert gone.removed == ("b",)
+
+
 def test_an_unknown_name_is_answered_at_once_and_sent_when_it_appears(connect: Connect) -> None:
     proxy = connect()
     proxy.accepts(proxy.says(subscribe=("*",)))
