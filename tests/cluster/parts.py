@@ -146,8 +146,8 @@ def _router(place: Place) -> Part:
         *("--enable-ipv4=true", "--enable-ipv6=true"),
         *("--service-cluster-ip-range", comma(place.service_nets)),
         *("--health-port", str(_ROUTER_PORT), "--metrics-port", "0"),
-        # It also acts at once when a policy or a pod changes.
-        *("--iptables-sync-period", "10s"),
+        # It also acts when a policy or a pod changes, but may miss some of many that come at once.
+        *("--iptables-sync-period", "1s"),
     )
     return Part(
         "kube-router", command, _curl(f"http://{place.node_address}:{_ROUTER_PORT}/healthz")

@@ -21,13 +21,13 @@ spec:
     image: curlimages/curl
     imagePullPolicy: IfNotPresent
     command: [sh, -c]
-    args: ["{CALL} http://externalbin/headers; {CALL} http://httpbin.org/"]
+    args: ["{CALL} http://externalbin/headers; {CALL} http://CANARY:9999/"]
   containers:
   - name: app
     image: curlimages/curl
     imagePullPolicy: IfNotPresent
     command: [sh, -c]
-    args: ["{CALL} http://externalbin/headers; {CALL} http://httpbin.org/"]
+    args: ["{CALL} http://externalbin/headers; {CALL} http://CANARY:9999/"]
 """
 ENDS = f"""
 apiVersion: v1
@@ -78,7 +78,8 @@ def test_calls_at_the_very_start_are_captured_and_answered(
     mesh: Mesh, internet: ClusterInternet, namespace: str
 ) -> None:
     before = len(internet.canary())
-    mesh.cluster.apply(mesh.inject(STARTS), namespace=namespace)
+    canary = internet.plan.records()["canary.test", "A"][0]
+    mesh.cluster.apply(mesh.inject(STARTS.replace("CANARY", canary)), namespace=namespace)
     ended = ("--for=jsonpath={.status.phase}=Succeeded", "--timeout=60s")
     mesh.cluster.kubectl("wait", "-n", namespace, "pod/starts", *ended, seconds=70)
     for container in ("first", "app"):
