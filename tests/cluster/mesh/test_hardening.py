@@ -15,7 +15,6 @@ from outgate.serve.stream import CLUSTER
 from outgate.xds.protos import ads, discovery
 
 CONTROLLER = ("-n", SYSTEM, "deployment/outgate-controller")
-ROLLED_OUT = ("rollout", "status", *CONTROLLER, "--timeout=60s")
 NODE = """
 apiVersion: v1
 kind: Node
@@ -27,11 +26,26 @@ spec: {podCIDR: 10.250.1.7/24, podCIDRs: [10.250.1.7/24], unschedulable: true}
 @pytest.fixture
 def often(mesh: Mesh) -> Iterator[None]:
     """Have tokens judged again after a second."""
-    mesh.cluster.kubectl("set", "env", *CONTROLLER, "OUTGATE_TOKEN_REVIEW_SECONDS=1")
-    mesh.cluster.kubectl(*ROLLED_OUT)
+    set_(mesh, "OUTGATE_TOKEN_REVIEW_SECONDS=1")
     yield
-    mesh.cluster.kubectl("set", "env", *CONTROLLER, "OUTGATE_TOKEN_REVIEW_SECONDS-")
-    mesh.cluster.kubectl(*ROLLED_OUT)
+    set_(mesh, "OUTGATE_TOKEN_REVIEW_SECONDS-")
+
+
+def set_(mesh: Mesh, change: str) -> None:
+    """Change the controller's environment, and wait until the one before has gone: who finds it is sent away."""
+    get = (
+        "get",
+        "pods",
+        "-n",
+        SYSTEM,
+        "-l",
+        "app.kubernetes.io/name=outgate-controller",
+        "-o=name",
+    )
+    before = mesh.cluster.kubectl(*get).split()
+    mesh.cluster.kubectl("set", "env", *CONTROLLER, change)
+    mesh.cluster.kubectl("rollout", "status", *CONTROLLER, "--timeout=60s")
+    mesh.cluster.kubectl("wait", "--for=delete", "-n", SYSTEM, *before, "--timeout=60s")
 
 
 def ready(mesh: Mesh) -> str:
