@@ -56,7 +56,24 @@ def app(mesh: Mesh) -> Iterator[Pod]:
         mesh.cluster.apply(SERVICES, PLAIN, alias, WEB, namespace=name)
         made = start(mesh, name, "app")
         mesh.cluster.wait("Ready", "pod/web", namespace=name)
+        # Until then the cluster's own DNS answers; on a busy machine that may take seconds.
+        programmed(mesh, name, "externalbin", "securegoogle", "banner", "page", "bin")
         yield made
+
+
+def programmed(mesh: Mesh, namespace: str, *services: str) -> None:
+    """Wait for the Events that say so."""
+    chosen = (
+        "--field-selector",
+        "reason=Programmed",
+        "-o=jsonpath={.items[*].involvedObject.name}",
+    )
+    deadline = time.monotonic() + 60
+    while missing := set(services) - set(
+        mesh.cluster.kubectl("get", "events", "-n", namespace, *chosen).split()
+    ):
+        assert time.monotonic() < deadline, missing
+        time.sleep(0.2)
 
 
 @pytest.mark.parametrize("tcp", [False, True])
