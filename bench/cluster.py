@@ -18,6 +18,7 @@ from tests.cluster.places import COUNT
 
 from bench import mesh, places
 from bench.commands import BenchError, run, started
+from outgate.inject.options import Options
 
 HUB = "docker.io/ogb"
 LOAD = "localhost/ogb-load:1"
@@ -101,8 +102,11 @@ def running(folder: Path) -> Iterator[Own]:
         inside = ("nsenter", f"--net={internet.namespace}")
         process = stack.enter_context(started((*inside, *nginx), own / "log"))
         (folder / "kubernetes.pid").write_text(str(process.pid))
-        _images(cluster, own)
-        _install(cluster, str(internet.ca_file))
+        try:
+            _images(cluster, own)
+            _install(cluster, str(internet.ca_file))
+        except ClusterError as error:
+            raise BenchError(str(error)) from error
         yield Own(cluster, address)
 
 
@@ -122,6 +126,10 @@ def _images(cluster: Cluster, own: Path) -> None:
     load = Image(LOAD, images.base() | images.programs("wrk", "curl"), command=("wrk",))
     for archive in (own / "outgate.tar", own / "envoy.tar", *images.archives([load])):
         cluster.import_image(archive)
+    # The resolver, which every cluster of the tests has under its stock name.
+    ctr = ("ctr", "--address", str(cluster.node.place.containerd), "--namespace", "k8s.io")
+    names = (Options().coredns_image, Options(hub=HUB).coredns_image)
+    cluster.node.run(*ctr, "images", "tag", "--force", *names)
 
 
 def _install(cluster: Cluster, ca_file: str) -> None:
