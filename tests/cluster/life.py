@@ -77,13 +77,13 @@ def start(place: Place, lock: int) -> Node:
 
 def stop(place: Place, running: Node | None = None) -> None:
     """End a cluster, if there is one, and remove all of it; ClusterError if something stays."""
-    namespaces = node.namespaces(place)
+    members = node.processes(node.namespaces(place))
     node.end(place)
     if running is not None:
         running.wait()
     deadline = time.monotonic() + _PATIENCE
-    # The last process first lets go of the lock, and then of the namespaces.
-    while (lock := claims.take(place)) is None or node.processes(namespaces):
+    # The last process first lets go of the lock, and then ends.
+    while (lock := claims.take(place)) is None or node.running(members):
         if lock is not None:
             os.close(lock)
         if time.monotonic() > deadline:
@@ -91,7 +91,7 @@ def stop(place: Place, running: Node | None = None) -> None:
         time.sleep(0.01)
     _clean(place)
     claims.leave(place, lock)
-    if left := remains(place, namespaces):
+    if left := remains(place):
         raise ClusterError(f"left behind: {', '.join(left)}")
 
 
@@ -102,13 +102,12 @@ def sweep() -> None:
         claims.leave(place, lock)
 
 
-def remains(place: Place, namespaces: set[str]) -> list[str]:
-    """Return what there still is of a cluster that has ended."""
+def remains(place: Place) -> list[str]:
+    """Return what there still is of a cluster that has ended, but for processes (`node.running`)."""
     nets = (*place.link_nets, *place.internet_nets, *place.pod_nets, *place.service_nets)
     routes = (run("ip", f"-{net.version}", "route", "show", "root", str(net)) for net in nets)
     interfaces = [name for _, name in socket.if_nameindex()]
     return [
-        *(f"process {pid}" for pid in node.processes(namespaces)),
         *(f"mount {each}" for each in _mounts(place)),
         *(f"interface {each}" for each in interfaces if each == place.name),
         *(f"route {each}" for text in routes for each in text.splitlines()),

@@ -25,6 +25,8 @@ _UNSHARE = (
 _PATIENCE = 30.0
 _READY_SECONDS = 120.0
 _NAMESPACES = "namespaces"
+Process = tuple[int, int]
+"""A process: its number, and when it began, as numbers are used again."""
 _KINDS = ("pid", "net", "mnt")
 
 
@@ -157,10 +159,27 @@ def namespaces(place: Place) -> set[str]:
         return set()
 
 
-def processes(known: set[str]) -> list[int]:
-    """Return all processes in any of these namespaces."""
+def processes(known: set[str]) -> set[Process]:
+    """Return all processes in any of these namespaces, which must exist: their numbers are used again afterwards."""
     pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()]
-    return [pid for pid in pids if known & _namespaces_of(pid)]
+    found = [(pid, _began(pid)) for pid in pids if known & _namespaces_of(pid)]
+    return {(pid, began) for pid, began in found if began is not None}
+
+
+def running(among: set[Process]) -> set[Process]:
+    """Return those that have not ended, whatever has had their numbers since."""
+    return {each for each in among if _began(each[0]) == each[1]}
+
+
+def _began(pid: int) -> int | None:
+    """Return when a process began, in clock ticks since boot (proc(5), field 22 of stat); None if it has ended."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    state, *rest = text.rpartition(")")[2].split()
+    # One that nobody has waited for has ended all the same.
+    return None if state in "ZX" else int(rest[18])
 
 
 def _namespaces_of(pid: int) -> set[str]:

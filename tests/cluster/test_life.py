@@ -53,11 +53,13 @@ def test_up_and_down_any_number_of_times(place: Place) -> None:
     assert call("up", place) == said
     namespaces = node.namespaces(place)
     assert len(namespaces) == 3
-    assert len(node.processes(namespaces)) >= 8
-    assert life.remains(place, namespaces)
+    members = node.processes(namespaces)
+    assert len(members) >= 8
+    assert life.remains(place)
     assert "kube-proxy" not in tables()
     call("down", place)
-    assert not life.remains(place, namespaces)
+    assert not node.running(members)
+    assert not life.remains(place)
     assert not claims.is_taken(place)
     call("down", place)
 
@@ -66,16 +68,16 @@ def test_up_and_down_any_number_of_times(place: Place) -> None:
 def test_one_that_was_killed_half_way_ends_and_is_swept(place: Place, moment: str) -> None:
     with subprocess.Popen(command("up", place), cwd=PROJECT, stderr=subprocess.DEVNULL) as starting:
         wait_for(place.folder / moment)
+        members = node.processes(node.namespaces(place))
         starting.send_signal(signal.SIGKILL)
-    namespaces = node.namespaces(place)
     deadline = time.monotonic() + 10
     while claims.is_taken(place):
         assert time.monotonic() < deadline, "it goes on without whoever started it"
         time.sleep(0.05)
-    assert not node.processes(namespaces)
+    assert not node.running(members)
     assert place.folder.exists()
     life.sweep()
-    assert not life.remains(place, namespaces)
+    assert not life.remains(place)
 
 
 def test_one_that_was_interrupted_leaves_nothing(place: Place) -> None:
@@ -85,5 +87,5 @@ def test_one_that_was_interrupted_leaves_nothing(place: Place) -> None:
         wait_for(place.folder / "containerd.sock")
         starting.send_signal(signal.SIGINT)
     assert starting.returncode
-    assert not life.remains(place, set())
+    assert not life.remains(place)
     assert not claims.is_taken(place)
