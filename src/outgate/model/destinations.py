@@ -1,41 +1,73 @@
 """What a workload may call: external services, and services inside, whichever resource said so."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from outgate.model.names import Name
-from outgate.resources.protocols import Protocol
+from outgate.traffic.references import Network, Protocol
+from outgate.traffic.routing import Rule
+from outgate.traffic.upstream import Upstream
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Port:
-    """A declared port: `number` is what applications call, and what is called outside."""
+    """A declared port: `number` is what applications call, `target` (0: the same) what is called outside."""
 
     number: int
     protocol: Protocol
     name: str = ""
+    target: int = 0
+    upstream: Upstream = field(default_factory=Upstream)
 
     @property
     def is_http(self) -> bool:
         """Whether the application's side of the call is HTTP, routed by its Host."""
-        return self.protocol is not Protocol.TCP
+        return self.protocol.is_http
+
+    @property
+    def outside(self) -> int:
+        """The port that is called outside."""
+        return self.target or self.number
+
+
+EVERYWHERE = None
+"""Visible to callers of every namespace."""
 
 
 @dataclass(frozen=True, slots=True)
 class External:
     """A service outside: `host` is its DNS name, which the egress resolves and, over TLS, verifies.
 
-    One without ports can be named, and not called. `created` is RFC 3339, or empty where nobody says.
+    One without ports can be named, and not called. `created` is RFC 3339, or empty where nobody says. One that a
+    Service declares has the Service's name, and answers to its `forms`. Any other is known by its host, which has a
+    dot, so that the two never meet: `name` is the declaring namespace and the host (`*.example.com` for a wildcard,
+    whose `host` is the same). `visible` are the namespaces whose callers may see it, EVERYWHERE for all; callers in its
+    own namespace see theirs before any other's. `networks` are what it may also be called by, as an address.
+    `source` is the resource that declares it: `externalservice/github`.
     """
 
     name: Name
     host: str
     ports: tuple[Port, ...]
     created: str = ""
+    visible: frozenset[str] | None = EVERYWHERE
+    rules: tuple[Rule, ...] = ()
+    networks: tuple[Network, ...] = ()
+    source: str = ""
 
     @property
     def has_raw_port(self) -> bool:
         """Whether a port is plain TCP, whose client may wait for the server's first bytes."""
-        return any(not port.is_http for port in self.ports)
+        return any(port.protocol is Protocol.TCP for port in self.ports)
+
+    @property
+    def is_wildcard(self) -> bool:
+        """Whether it stands for all names below one."""
+        return self.name.name.startswith("*.")
+
+    @property
+    def is_host(self) -> bool:
+        """Whether it is known by its host, and not by a Service's name."""
+        return "." in self.name.name
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -59,7 +91,7 @@ class Internal:
     @property
     def has_raw_port(self) -> bool:
         """Whether a port is plain TCP, whose client may wait for the server's first bytes."""
-        return any(not port.is_http for port in self.ports)
+        return any(port.protocol is Protocol.TCP for port in self.ports)
 
 
 Destination = External | Internal

@@ -1,19 +1,7 @@
 """Which protocol a port of a Service speaks, as Istio 0.1 reads it from the port's name."""
 
-import enum
-
 from outgate.resources.ports import ServicePort
-
-
-class Protocol(enum.StrEnum):
-    """What an external service speaks on a port; HTTPS is plain HTTP to the application."""
-
-    HTTP = "http"
-    HTTP2 = "http2"
-    GRPC = "grpc"
-    HTTPS = "https"
-    TCP = "tcp"
-
+from outgate.traffic.references import Protocol
 
 _BY_NAME = {p.value: p for p in (Protocol.HTTP, Protocol.HTTP2, Protocol.GRPC, Protocol.HTTPS)}
 # The prefixed ones are Kubernetes' own (KEP-3726).

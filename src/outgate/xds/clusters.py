@@ -10,8 +10,8 @@ from google.protobuf import duration_pb2, wrappers_pb2
 from outgate.model.addresses import Address
 from outgate.model.destinations import Destination, External, Internal, Port
 from outgate.model.names import Name
-from outgate.resources.protocols import Protocol
 from outgate.settings import Settings
+from outgate.traffic.references import Protocol
 from outgate.xds import building, naming
 from outgate.xds import extensions as ext
 from outgate.xds.bootstraps import BUFFER_BYTES

@@ -6,8 +6,8 @@ So a new service is one small resource, and nothing is looked at again that was 
 from google.protobuf import any_pb2
 
 from outgate.model.destinations import Destination, External, Port, forms
-from outgate.resources.protocols import Protocol
 from outgate.settings import Settings
+from outgate.traffic.references import Protocol
 from outgate.xds import building, denials, naming
 from outgate.xds import extensions as ext
 from outgate.xds.snapshot import Resource

@@ -8,8 +8,8 @@ from outgate.model.names import Name
 from outgate.model.workloads import Workload
 from outgate.resources.kinds import parse
 from outgate.resources.manifests import read
-from outgate.resources.protocols import Protocol
 from outgate.resources.services import Service
+from outgate.traffic.references import Protocol
 
 
 def service(**spec: Any) -> Service:

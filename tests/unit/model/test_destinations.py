@@ -2,7 +2,7 @@ import pytest
 
 from outgate.model.destinations import External, Internal, Port, forms
 from outgate.model.names import Name
-from outgate.resources.protocols import Protocol
+from outgate.traffic.references import Protocol
 
 
 def test_every_form_of_istio_0_1_the_shortest_first() -> None:
@@ -24,9 +24,10 @@ def test_a_name_is_written_in_the_form_that_is_valid_everywhere() -> None:
 
 
 @pytest.mark.parametrize("protocol", list(Protocol))
-def test_only_plain_tcp_is_not_http(protocol: Protocol) -> None:
+def test_only_plain_tcp_may_wait_for_the_server(protocol: Protocol) -> None:
     port = Port(80, protocol)
-    assert port.is_http == (protocol is not Protocol.TCP)
+    assert port.is_http == (protocol not in (Protocol.TCP, Protocol.TLS))
     name = Name("ns", "s")
-    assert External(name, "h", (port,)).has_raw_port == (not port.is_http)
-    assert Internal(name, (port,), ((),)).has_raw_port == (not port.is_http)
+    raw = protocol is Protocol.TCP
+    assert External(name, "h", (port,)).has_raw_port == raw
+    assert Internal(name, (port,), ((),)).has_raw_port == raw

@@ -1,7 +1,8 @@
 import pytest
 
 from outgate.resources.ports import ServicePort
-from outgate.resources.protocols import Protocol, protocol_of
+from outgate.resources.protocols import protocol_of
+from outgate.traffic.references import Protocol
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ import pytest
 from outgate.model.addresses import Allocation, Claim
 from outgate.model.destinations import Destination, Endpoint, External, Internal, Port
 from outgate.model.names import Name
-from outgate.resources.protocols import Protocol
 from outgate.settings import Settings
+from outgate.traffic.references import Protocol
 from outgate.xds import clusters
 from outgate.xds.clusters import Upstream
 from outgate.xds.rendering import decode

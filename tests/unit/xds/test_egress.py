@@ -4,8 +4,8 @@ import pytest
 
 from outgate.model.destinations import Destination, External, Port
 from outgate.model.names import Name
-from outgate.resources.protocols import Protocol
 from outgate.settings import Settings
+from outgate.traffic.references import Protocol
 from outgate.xds import building, egress
 from outgate.xds.clusters import Upstream
 from outgate.xds.consistency import dangling, unreachable

@@ -4,8 +4,8 @@ import pytest
 
 from outgate.model.destinations import Destination, Endpoint, External, Internal, Port
 from outgate.model.names import Name
-from outgate.resources.protocols import Protocol
 from outgate.settings import Settings
+from outgate.traffic.references import Protocol
 from outgate.xds import routes
 from outgate.xds.rendering import decode
 
