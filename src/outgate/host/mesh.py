@@ -8,18 +8,20 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from outgate.model.addresses import FULL
-from outgate.model.deriving import destination, selects
+from outgate.model.assembling import Assembly
+from outgate.model.declarations import Declarations, Source
+from outgate.model.deriving import declare, selects, source_of
 from outgate.model.destinations import Destination, Endpoint, External, Internal
 from outgate.model.names import Name
 from outgate.model.workloads import Workload
-from outgate.resources.kinds import Resources, parse
+from outgate.resources.kinds import Resource, parse
 from outgate.resources.manifests import Manifests
 from outgate.resources.problems import Location, Problem
 from outgate.resources.services import Service
 from outgate.xds import egress
+from outgate.xds import snapshot as xds
 from outgate.xds.clusters import Upstream
 from outgate.xds.egress import Delta, Key, Programmed, Site
-from outgate.xds.snapshot import Resource
 
 
 @dataclass(slots=True)
@@ -29,12 +31,13 @@ class Mesh:
     site: Site
     upstream: Upstream
     programmed: Programmed = field(default_factory=Programmed)
-    files: dict[str, Resources] = field(default_factory=dict)
-    unread: dict[str, tuple[Problem, ...]] = field(default_factory=dict)
-    owners: dict[Name, set[str]] = field(default_factory=dict)
-    selecting: dict[Name, Service] = field(default_factory=dict)
+    assembly: Assembly = field(default_factory=Assembly)
+    files: dict[str, dict[Source, Resource]] = field(default_factory=dict)
+    wrong: dict[str, tuple[Problem, ...]] = field(default_factory=dict)
+    owners: dict[Source, set[str]] = field(default_factory=dict)
+    selecting: dict[Source, Service] = field(default_factory=dict)
     workloads: dict[Name, Workload] = field(default_factory=dict)
-    of_workloads: dict[Name, dict[Key, Resource]] = field(default_factory=dict)
+    of_workloads: dict[Name, dict[Key, xds.Resource]] = field(default_factory=dict)
 
     def start(self) -> Delta:
         """Return what is programmed before there is any service or pod."""
@@ -42,56 +45,57 @@ class Mesh:
 
     def problems(self) -> tuple[Problem, ...]:
         """Return all that is wrong with the manifests, sorted."""
-        found = [each for resources in self.files.values() for each in resources.problems]
-        found += [each for problems in self.unread.values() for each in problems]
-        for name, files in self.owners.items():
+        found = [each for problems in self.wrong.values() for each in problems]
+        found += [each for problems in self.assembly.found.values() for each in problems]
+        for source, files in self.owners.items():
             first, *others = sorted(files)
-            found += [self._duplicate(name, first, other) for other in others]
+            found += [self._duplicate(source, first, other) for other in others]
         found += [self._refused(name) for name in self.programmed.allocation.refused()]
         return tuple(sorted(found, key=lambda each: (each.location, each.path, each.message)))
 
-    def _duplicate(self, name: Name, first: str, other: str) -> Problem:
-        service = _by_name(self.files[other])[name]
-        message = f"a Service of this name and namespace is already in {first}, which counts"
+    def _duplicate(self, source: Source, first: str, other: str) -> Problem:
+        place = self.files[other][source].location
+        message = f"a {source.kind} of this name and namespace is already in {first}, which counts"
         hint = "remove one of the two, or rename it"
-        return Problem(service.location, f"service/{name.name}", "metadata.name", message, hint)
+        return Problem(place, str(source), "metadata.name", message, hint)
 
     def _refused(self, name: Name) -> Problem:
-        service = self.service(name)
-        place = service.location if service else Location(str(name))
-        return Problem(place, f"service/{name.name}", "spec.ports", FULL)
+        source = Source("Service", name.namespace, name.name)
+        declared = self.assembly.declared.get(source)
+        place = declared.location if declared else Location(str(name))
+        return Problem(place, str(source), "spec.ports", FULL)
 
     def update_files(self, manifests: Iterable[tuple[str, Manifests | None]]) -> Delta:
         """Take in files that changed (None: gone)."""
-        touched: set[Name] = set()
+        touched: set[Source] = set()
         for file, read in manifests:
-            old = self.files.pop(file, None)
-            self.unread.pop(file, None)
-            for name in _by_name(old):
-                self.owners[name].discard(file)
-                if not self.owners[name]:
-                    del self.owners[name]
-                touched.add(name)
+            for source in self.files.pop(file, {}):
+                self.owners[source].discard(file)
+                if not self.owners[source]:
+                    del self.owners[source]
+                touched.add(source)
+            self.wrong.pop(file, None)
             if read is None:
                 continue
-            new = self.files[file] = parse(read.documents)
-            if read.problems:
-                self.unread[file] = read.problems
-            for name in _by_name(new):
-                self.owners.setdefault(name, set()).add(file)
-                touched.add(name)
+            new = parse(read.documents)
+            if problems := (*read.problems, *new.problems):
+                self.wrong[file] = problems
+            self.files[file] = {source_of(each): each for each in new.every()}
+            for source in self.files[file]:
+                self.owners.setdefault(source, set()).add(file)
+                touched.add(source)
         return self._program(touched)
 
-    def service(self, name: Name) -> Service | None:
-        """Return the Service that counts for a name."""
-        files = self.owners.get(name)
-        return _by_name(self.files[min(files)])[name] if files else None
+    def _resource(self, source: Source) -> Resource | None:
+        """Return the one that counts of all with this identity."""
+        files = self.owners.get(source)
+        return self.files[min(files)][source] if files else None
 
     def add_workload(self, workload: Workload) -> Delta:
         """Take in a pod, and let the services that select it lead to it."""
         forwarded = self._forwards()
         self.workloads[workload.name] = workload
-        selecting = [name for name, each in self.selecting.items() if selects(each, workload)]
+        selecting = [source for source, each in self.selecting.items() if selects(each, workload)]
         delta = self._program(selecting, {workload.name})
         if forwarded or not self._forwards():
             return delta
@@ -114,25 +118,30 @@ class Mesh:
     def _forwards(self) -> bool:
         return any(each.include for each in self.workloads.values())
 
-    def _program(self, names: Iterable[Name], pods: Iterable[Name] = ()) -> Delta:
-        changed: list[Destination] = []
-        removed: list[Name] = []
+    def _program(self, sources: Iterable[Source], pods: Iterable[Name] = ()) -> Delta:
+        changes: list[tuple[Source, Declarations | None]] = []
+        for source in sorted(sources):
+            resource = self._resource(source)
+            self.selecting.pop(source, None)
+            if isinstance(resource, Service) and resource.selector:
+                self.selecting[source] = resource
+            changes.append(
+                (source, declare(resource, self.workloads.values()) if resource else None)
+            )
+        change = self.assembly.update(changes)
         touched = set(pods)
-        for name in sorted(names):
+        for name in (*change.removed, *(each.name for each in change.changed)):
             touched |= _pods(self.programmed.destinations.get(name))
-            service = self.service(name)
-            self.selecting.pop(name, None)
-            if service is not None and service.selector:
-                self.selecting[name] = service
-            derived = destination(service, self.workloads.values()) if service else None
-            if derived is None:
-                removed.append(name)
-            elif derived != self.programmed.destinations.get(name):
-                changed.append(derived)
-                touched |= _pods(derived)
+        for each in change.changed:
+            touched |= _pods(each)
         before = self.programmed.http_ports
         self.programmed, delta = egress.program(
-            self.programmed, changed, removed, self.site, self.upstream, forward=self._forwards()
+            self.programmed,
+            change.changed,
+            change.removed,
+            self.site,
+            self.upstream,
+            forward=self._forwards(),
         )
         if self.programmed.http_ports != before:
             touched |= set(self.workloads)
@@ -143,7 +152,7 @@ class Mesh:
         changed, removed = list(delta.changed), list(delta.removed)
         for name in sorted(touched):
             before = self.of_workloads.pop(name, {})
-            after: dict[Key, Resource] = {}
+            after: dict[Key, xds.Resource] = {}
             if (workload := self.workloads.get(name)) is not None:
                 made = egress.workload(
                     workload,
@@ -159,15 +168,11 @@ class Mesh:
 
     def _served(self) -> dict[Name, set[int]]:
         served: dict[Name, set[int]] = {}
-        for name in self.selecting:
+        for source in self.selecting:
+            name = Name(source.namespace, source.name)
             for endpoint in _endpoints(self.programmed.destinations.get(name)):
                 served.setdefault(endpoint.pod, set()).add(endpoint.port)
         return served
-
-
-def _by_name(resources: Resources | None) -> dict[Name, Service]:
-    services = resources.services if resources else ()
-    return {Name(each.metadata.namespace, each.metadata.name): each for each in services}
 
 
 def _endpoints(destination: Destination | None) -> tuple[Endpoint, ...]:

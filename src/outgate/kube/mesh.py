@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from outgate.model.addresses import FULL
-from outgate.model.deriving import destination
-from outgate.model.destinations import Destination, External
+from outgate.model.assembling import Assembly
+from outgate.model.declarations import Declarations, Source
+from outgate.model.deriving import declare
+from outgate.model.destinations import External
 from outgate.model.names import Name
 from outgate.resources.documents import Document, Lines
 from outgate.resources.kinds import parse
@@ -27,6 +29,7 @@ class Mesh:
     site: Site
     upstream: Upstream
     programmed: Programmed = field(default_factory=Programmed)
+    assembly: Assembly = field(default_factory=Assembly)
     problems: dict[Name, tuple[Problem, ...]] = field(default_factory=dict)
     """What is wrong with each Service with which something is."""
     _refused: frozenset[Name] = frozenset()
@@ -36,21 +39,12 @@ class Mesh:
         return Delta(egress.shared(self.site, self.upstream))
 
     def update(self, services: Iterable[tuple[Name, Mapping[str, Any] | None]]) -> Delta:
-        """Take in Services as they are now (None: gone), and return how the snapshot changes.
-
-        In the order in which they were made, which every replica finds: the first ones are programmed eagerly.
-        """
-        changed: list[Destination] = []
-        removed: list[Name] = []
-        named = sorted(services, key=_age)
-        for name, service in named:
-            derived = self._derive(name, service)
-            if derived is None:
-                removed.append(name)
-            elif derived != self.programmed.destinations.get(name):
-                changed.append(derived)
+        """Take in Services as they are now (None: gone), and return how the snapshot changes."""
+        named = tuple(services)
+        derived = ((_source(name), self._derive(name, service)) for name, service in named)
+        change = self.assembly.update(derived)
         self.programmed, delta = egress.program(
-            self.programmed, changed, removed, self.site, self.upstream
+            self.programmed, change.changed, change.removed, self.site, self.upstream
         )
         self._note_refused(name for name, _ in named)
         return delta
@@ -68,7 +62,7 @@ class Mesh:
             self.problems[name] = (*self.problems.get(name, ()), problem)
         self._refused = refused
 
-    def _derive(self, name: Name, service: Mapping[str, Any] | None) -> Destination | None:
+    def _derive(self, name: Name, service: Mapping[str, Any] | None) -> Declarations | None:
         self.problems.pop(name, None)
         try:
             return self._read(name, service)
@@ -76,9 +70,9 @@ class Mesh:
             # Whatever it is that nobody foresaw, it is this Service's problem alone: others go on being programmed.
             message = f"cannot be read: {type(error).__name__}: {error!s:.200}"
             self.problems[name] = (Problem(_place(name), f"service/{name.name}", "", message),)
-            return External(name, "", ())
+            return _nowhere(name, service)
 
-    def _read(self, name: Name, service: Mapping[str, Any] | None) -> Destination | None:
+    def _read(self, name: Name, service: Mapping[str, Any] | None) -> Declarations | None:
         spec = (service or {}).get("spec") or {}
         if service is None or spec.get("type") != "ExternalName":
             return None
@@ -88,16 +82,22 @@ class Mesh:
         parsed = parse((Document(value, _place(name), Lines(1, {})),))
         if parsed.problems:
             self.problems[name] = parsed.problems
-        declared = destination(parsed.services[0], ()) if parsed.services else None
-        # The cluster's DNS would ask outside for what the name stands for: it is answered here, and leads nowhere.
-        return declared or External(name, "", ())
+        if parsed.services and (declared := declare(parsed.services[0])).destinations:
+            return declared
+        return _nowhere(name, service)
 
 
-def _age(change: tuple[Name, Mapping[str, Any] | None]) -> tuple[str, Name]:
-    name, service = change
+def _source(name: Name) -> Source:
+    return Source("Service", name.namespace, name.name)
+
+
+def _nowhere(name: Name, service: Mapping[str, Any] | None) -> Declarations:
+    """Have a name lead nowhere: else the cluster's DNS would ask outside for what it stands for."""
     metadata = (service or {}).get("metadata")
-    made = metadata.get("creationTimestamp", "") if isinstance(metadata, Mapping) else ""
-    return str(made), name
+    made = metadata.get("creationTimestamp") if isinstance(metadata, Mapping) else None
+    created = str(made or "")
+    declared = External(name, "", (), created, source=f"service/{name.name}")
+    return Declarations(_source(name), _place(name), created, (declared,))
 
 
 def is_alias(spec: Mapping[str, Any], domain: str) -> bool:

@@ -1,15 +1,40 @@
-"""Resources to model: which destination a Service declares.
+"""Resources to model: what a resource of each kind declares. A new kind is one line in `declare`.
 
 Internal services need the pods that their selector names, so that the cluster inside keeps working.
 """
 
 from collections.abc import Iterable
 
+from outgate.model.declarations import Declarations, Source
 from outgate.model.destinations import Destination, Endpoint, External, Internal, Port
 from outgate.model.names import Name
 from outgate.model.workloads import Workload
+from outgate.resources.kinds import Resource
 from outgate.resources.protocols import protocol_of
 from outgate.resources.services import Service, ServicePort
+
+
+def source_of(resource: Resource) -> Source:
+    """Return a resource's identity."""
+    metadata = resource.metadata
+    return Source(type(resource).__name__, metadata.namespace, metadata.name)
+
+
+def declare(resource: Resource, workloads: Iterable[Workload] = ()) -> Declarations:
+    """Return what a resource declares; Services inside lead to those of `workloads` that they select."""
+    match resource:
+        case Service():
+            return _service(resource, workloads)
+
+
+def _service(service: Service, workloads: Iterable[Workload]) -> Declarations:
+    found = destination(service, workloads)
+    return Declarations(
+        source=source_of(service),
+        location=service.location,
+        created=service.metadata.creation_timestamp,
+        destinations=(found,) if found else (),
+    )
 
 
 def destination(service: Service, workloads: Iterable[Workload]) -> Destination | None:
@@ -24,7 +49,8 @@ def destination(service: Service, workloads: Iterable[Workload]) -> Destination 
     declared = tuple(_port(port) for port in ports)
     created = service.metadata.creation_timestamp
     if service.external_name:
-        return External(name, service.external_name, declared, created)
+        source = str(source_of(service))
+        return External(name, service.external_name, declared, created, source=source)
     if not service.selector:
         return None
     chosen = sorted(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from outgate.model.names import Name
-from outgate.traffic.references import Network, Protocol
+from outgate.traffic.references import Network, Protocol, Target
 from outgate.traffic.routing import Rule
 from outgate.traffic.upstream import Upstream
 
@@ -29,6 +29,19 @@ class Port:
         return self.target or self.number
 
 
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Another destination that a rule leads to: `name` and `host` are its own, `port` the one that is meant.
+
+    A target without a port has a peer for each port that both destinations have.
+    """
+
+    target: Target
+    name: Name
+    host: str
+    port: Port
+
+
 EVERYWHERE = None
 """Visible to callers of every namespace."""
 
@@ -42,7 +55,8 @@ class External:
     dot, so that the two never meet: `name` is the declaring namespace and the host (`*.example.com` for a wildcard,
     whose `host` is the same). `visible` are the namespaces whose callers may see it, EVERYWHERE for all; callers in its
     own namespace see theirs before any other's. `networks` are what it may also be called by, as an address.
-    `source` is the resource that declares it: `externalservice/github`.
+    `source` is the resource that declares it: `externalservice/github`. `peers` has each target of `rules` that there
+    is; a target that it has not, is not declared, or may not be seen from here.
     """
 
     name: Name
@@ -53,6 +67,11 @@ class External:
     rules: tuple[Rule, ...] = ()
     networks: tuple[Network, ...] = ()
     source: str = ""
+    peers: tuple[Peer, ...] = ()
+
+    def seen_from(self, namespace: str) -> bool:
+        """Whether callers of a namespace may see it."""
+        return self.visible is None or namespace == self.name.namespace or namespace in self.visible
 
     @property
     def has_raw_port(self) -> bool:

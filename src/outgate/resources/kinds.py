@@ -4,7 +4,7 @@ A new kind is one line in `_KINDS` and one field of `Resources`.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,9 @@ WORKLOADS = frozenset(
     )
 )
 
+Resource = Service
+"""A valid resource of any kind that is used, with `metadata` and a `location`; its class is named as the kind is."""
+
 _GROUP_VERSION = re.compile(r"(?:([^/]+)/)?([^/]+)")
 
 
@@ -44,6 +47,11 @@ class Resources:
     problems: tuple[Problem, ...]
     accepted: tuple[Document, ...]
     unknown: tuple[Document, ...]
+
+    def every(self) -> Iterator[Resource]:
+        """Return all, a kind after the other."""
+        for kind in _KINDS.values():
+            yield from getattr(self, kind.field)
 
 
 @dataclass(frozen=True, slots=True)

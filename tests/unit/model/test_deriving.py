@@ -34,7 +34,7 @@ def test_an_external_name_with_its_ports() -> None:
         Port(443, Protocol.HTTPS, "https"),
         Port(5, Protocol.TCP, "x"),
     )
-    assert found == External(Name("ns", "s"), "h.example.com", expected)
+    assert found == External(Name("ns", "s"), "h.example.com", expected, source="service/s")
 
 
 def test_udp_ports_are_left_out_and_what_has_no_other_declares_nothing() -> None:

@@ -1,0 +1,74 @@
+"""What resources attach to a destination: rules for its calls, and how it is connected to.
+
+Nobody says what becomes of another namespace's calls, nor how another namespace's destination is connected to.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from outgate.model.declarations import Declarations, Routing, Tuning
+from outgate.model.destinations import External
+from outgate.traffic.references import Target
+from outgate.traffic.routing import Rule
+from outgate.traffic.upstream import Upstream
+
+
+def attachments(declared: Declarations) -> tuple[Routing | Tuning, ...]:
+    """Return all that a resource attaches to destinations."""
+    return (*declared.routings, *declared.tunings)
+
+
+def targets(rules: Iterable[Rule]) -> tuple[Target, ...]:
+    """Return all that rules lead to, each once, in the order written."""
+    found: dict[Target, None] = {}
+    for rule in rules:
+        for backend in rule.backends:
+            found.update(dict.fromkeys((backend.target, *backend.failover)))
+        found.update(dict.fromkeys(mirror.target for mirror in rule.mirrors))
+    return tuple(found)
+
+
+def aimed(rule: Rule, resolve: Callable[[Target], Target]) -> Rule:
+    """Return a rule with each target as `resolve` has it."""
+    if not rule.backends and not rule.mirrors:
+        return rule
+    backends = (
+        replace(
+            each,
+            target=resolve(each.target),
+            failover=tuple(resolve(target) for target in each.failover),
+        )
+        for each in rule.backends
+    )
+    mirrors = (replace(each, target=resolve(each.target)) for each in rule.mirrors)
+    return replace(rule, backends=tuple(backends), mirrors=tuple(mirrors))
+
+
+def rules(attached: Iterable[Declarations], destination: External) -> list[Rule]:
+    """Return attached rules, those for some callers first: what a consumer says ranks before a producer."""
+    found: list[Rule] = []
+    for declared in attached:
+        namespace = declared.source.namespace
+        own = namespace == destination.name.namespace
+        for routing in declared.routings:
+            if routing.target.name != destination.name.name:
+                continue
+            found += [
+                each if own else replace(each, callers=frozenset((namespace,)))
+                for each in routing.rules
+            ]
+    return sorted(found, key=lambda each: each.callers is None)
+
+
+def tuned(
+    number: int, upstream: Upstream, attached: Iterable[Declarations], destination: External
+) -> Upstream:
+    """Return how a port is connected to: what the oldest tuning says, before the others, before the resource's own."""
+    for declared in reversed(list(attached)):
+        if declared.source.namespace != destination.name.namespace:
+            continue
+        for tuning in reversed(declared.tunings):
+            named = tuning.target.name == destination.name.name
+            if named and (not tuning.ports or number in tuning.ports):
+                upstream = tuning.upstream.over(upstream)
+    return upstream
