@@ -42,14 +42,31 @@ class FileKey:
     path: str
 
 
-Material = SecretKey | FileKey
+@dataclass(frozen=True, slots=True, order=True)
+class ConfigMapKey:
+    """An entry of a ConfigMap, which trusted certificates are in; in the namespace of the resource that names it."""
+
+    namespace: str
+    name: str
+    key: str
+
+
+Material = SecretKey | FileKey | ConfigMapKey
 """Where secret or trusted bytes come from. They are fetched at the edge, and are no part of the model."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Target:
-    """Another destination: `namespace` and `name` as `model.destinations` names it; `port` 0 for the one called."""
+    """Another destination: `namespace` and `name` as `model.destinations` names it; `port` 0 for the one called.
+
+    `granted`: its own namespace has agreed (a ReferenceGrant), so that it need not be visible from elsewhere.
+    """
 
     namespace: str
     name: str
     port: int = 0
+    granted: bool = False
+
+
+NOWHERE = Target("", "")
+"""What is never declared: where a reference leads that may not be followed. Its share of the calls fails."""
