@@ -4,9 +4,11 @@ A plain TCP connection's cluster is looked up by its address (`raw_cluster`): a 
 destination that is not declared. So a listener never has to list destinations, and never changes with them.
 """
 
+from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address
 
 from outgate.model.names import Name
+from outgate.traffic.references import FileKey, Material, SecretKey
 
 IpAddress = IPv4Address | IPv6Address
 
@@ -82,3 +84,35 @@ def inbound(pod: Name, port: int) -> str:
 def workload_listener(pod: Name, kind: str) -> str:
     """Return the listener of `kind` (capture, raw, dns) inside a workload's namespace, and for dns its cluster."""
     return f"pod|{pod}|{kind}"
+
+
+def material(source: Material) -> str:
+    """Return the secret that holds an entry of a Secret, or a file, as it is."""
+    match source:
+        case SecretKey():
+            return f"material|secret|{source.namespace}/{source.name}/{source.key}"
+        case FileKey():
+            return f"material|file|{source.path}"
+
+
+def trusted(ca: Material) -> str:
+    """Return the secret that holds a CA bundle; it is of another kind, so it has another name."""
+    return f"ca|{material(ca)}"
+
+
+def client_certificate(certificate: Material, key: Material) -> str:
+    """Return the secret that holds a client's certificate with its key."""
+    return f"client|{material(certificate)}|{material(key)}"
+
+
+def proxied(cluster: str) -> str:
+    """Return the inner listener, and the cluster, by which a cluster's connections go through a proxy on the way."""
+    return f"proxy|{cluster}"
+
+
+def failover(owner: Name, members: Iterable[tuple[Name, int]]) -> str:
+    """Return the cluster of a backend of `owner`'s with those that are used, in order, as it fails.
+
+    Each is a destination and its port, as `http_cluster` takes them; the first is the backend itself.
+    """
+    return "|".join((f"failover|{owner}", *(f"{name}:{port}" for name, port in members)))

@@ -10,6 +10,7 @@ import pytest
 
 from outgate.envoy import binary
 from outgate.model.names import Name
+from outgate.traffic.references import FileKey, SecretKey
 from outgate.xds import naming
 
 ADDRESSES = [
@@ -112,3 +113,19 @@ def _bootstrap(log: Path) -> dict[str, object]:
             ]
         }
     }
+
+
+def test_material_that_is_used_in_several_ways_has_a_name_for_each() -> None:
+    key, file = SecretKey("ns", "s", "tls.key"), FileKey("/etc/ca.pem")
+    assert naming.material(key) == "material|secret|ns/s/tls.key"
+    assert naming.material(file) == "material|file|/etc/ca.pem"
+    assert len({naming.material(file), naming.trusted(file)}) == 2
+    assert naming.client_certificate(key, file) != naming.client_certificate(file, key)
+
+
+def test_a_failover_is_known_by_whose_it_is_and_by_its_order() -> None:
+    a, b = (Name("ns", "a"), 80), (Name("ns", "b"), 80)
+    names = {
+        naming.failover(Name("ns", owner), order) for owner in "ab" for order in ((a, b), (b, a))
+    }
+    assert len(names) == 4
