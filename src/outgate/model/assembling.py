@@ -163,7 +163,8 @@ class Assembly:
         viewer = next(iter(callers)) if len(callers) == 1 else destination.name.namespace
 
         def resolve(target: Target) -> Target:
-            found = self.find(Name(target.namespace, target.name), viewer)
+            named = Name(target.namespace, target.name)
+            found = self._winner(named) if target.granted else self.find(named, viewer)
             return replace(target, namespace=found.name.namespace if found else "")
 
         return aimed(rule, resolve)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address
 
 from outgate.model.names import Name
-from outgate.traffic.references import FileKey, Material, SecretKey
+from outgate.traffic.references import ConfigMapKey, FileKey, Material, SecretKey
 
 IpAddress = IPv4Address | IPv6Address
 
@@ -87,10 +87,12 @@ def workload_listener(pod: Name, kind: str) -> str:
 
 
 def material(source: Material) -> str:
-    """Return the secret that holds an entry of a Secret, or a file, as it is."""
+    """Return the secret that holds an entry of a Secret or ConfigMap, or a file, as it is."""
     match source:
         case SecretKey():
             return f"material|secret|{source.namespace}/{source.name}/{source.key}"
+        case ConfigMapKey():
+            return f"material|configmap|{source.namespace}/{source.name}/{source.key}"
         case FileKey():
             return f"material|file|{source.path}"
 

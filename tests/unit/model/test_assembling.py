@@ -192,6 +192,15 @@ def test_a_target_that_may_not_be_seen_is_not_found() -> None:
     assert found.backends[0].target.namespace == ""
 
 
+def test_a_target_whose_namespace_has_agreed_need_not_be_visible() -> None:
+    target = Target("b", "other.example.com", granted=True)
+    rule = Rule(backends=(Backend(target),))
+    secret = declared(external("b"), host("b", "other.example.com"))
+    made = assembled(declared(external("a"), host("a", rules=(rule,))), secret)
+    (peer,) = external_at(made, "a").peers
+    assert (peer.target, peer.name) == (target, Name("b", "other.example.com"))
+
+
 def test_what_a_foreign_rule_leads_to_is_what_its_own_namespace_sees() -> None:
     rule = Rule(backends=(Backend(Target("", "other.example.com")),))
     made = assembled(
