@@ -27,6 +27,7 @@ from outgate.kube import (
 from outgate.kube.authorities import ServerCertificate
 from outgate.kube.client import Client, Scope
 from outgate.kube.debugging import Debug
+from outgate.kube.discovering import Discovered
 from outgate.kube.fleet import Fleet
 from outgate.kube.health import Health
 from outgate.kube.mesh import Mesh
@@ -38,6 +39,7 @@ from outgate.kube.telling import Pod, Teller
 from outgate.kube.trusting import Trust
 from outgate.kube.watching import Changes, Follower
 from outgate.kube.webhook import Webhook
+from outgate.model.declarations import Source
 from outgate.model.names import Name
 from outgate.model.workloads import Network
 from outgate.serve import collecting
@@ -97,12 +99,12 @@ class Controller:
     teller: Teller
     complete: asyncio.Event
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
-    _services: dict[Name, Mapping[str, Any] | None] = field(default_factory=dict)
+    _changes: dict[Source, Mapping[str, Any] | None] = field(default_factory=dict)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _cidrs: dict[Name, Mapping[str, Any]] = field(default_factory=dict)
     _nodes: dict[Name, Mapping[str, Any]] = field(default_factory=dict)
     _slices: dict[Name, Mapping[str, Any]] = field(default_factory=dict)
-    _external: Follower = field(init=False)
+    _declaring: Discovered = field(init=False)
 
     async def run(self) -> None:
         """Serve until told to stop."""
@@ -127,6 +129,7 @@ class Controller:
             ):
                 tasks = [group.create_task(each.run()) for each in followers]
                 tasks += [
+                    group.create_task(self._declaring.run()),
                     group.create_task(self._program()),
                     group.create_task(self.certificates.run()),
                     group.create_task(self.namespaces.run(self.complete)),
@@ -151,9 +154,8 @@ class Controller:
         maps = Scope(fields={"metadata.name": bootstrap.MESH_MAP})
         webhook = Scope(fields={"metadata.name": naming.WEBHOOK})
         client, namespaces = self.client, self.namespaces
-        self._external = Follower(client, kinds.SERVICE, self._take_services)
+        self._declaring = Discovered(client, self._take_declaring)
         followers = [
-            self._external,
             Follower(client, kinds.ENDPOINT_SLICE, self._take_slices, places),
             Follower(client, kinds.NAMESPACE, self._take_namespaces),
             Follower(client, kinds.CONFIG_MAP, namespaces.maps, maps),
@@ -169,6 +171,7 @@ class Controller:
 
     async def _completed(self, followers: Iterable[Follower]) -> None:
         """Begin to let proxies in once everything was read, and programmed."""
+        await self._declaring.synced.wait()
         for each in followers:
             await each.synced.wait()
         if not self.options.inside:
@@ -177,10 +180,11 @@ class Controller:
         self._locate()
         self._program_now()
         self.complete.set()
-        _log.info("ready: %d external services", len(self.mesh.programmed.destinations))
+        _log.info("ready: %d external destinations", len(self.mesh.programmed.destinations))
 
-    def _take_services(self, changes: Changes) -> None:
-        self._services.update(changes)
+    def _take_declaring(self, kind: str, changes: Changes) -> None:
+        for name, item in changes.items():
+            self._changes[Source(kind, name.namespace, name.name)] = item
         self._wake.set()
 
     def _take_namespaces(self, changes: Changes) -> None:
@@ -222,12 +226,17 @@ class Controller:
             await asyncio.sleep(0)
 
     def _program_now(self) -> None:
-        changes, self._services = self._services, {}
+        changes, self._changes = self._changes, {}
         delta = self.mesh.update(changes.items())
         revision = self.egress.publish(delta.changed, delta.removed)
-        self.teller.programmed(changes, self._external.version, revision)
-        for name in changes:
-            for problem in self.mesh.problems.get(name, ()):
+        services = {
+            Name(each.namespace, each.name): item
+            for each, item in changes.items()
+            if each.kind == "Service"
+        }
+        self.teller.programmed(services, self._declaring.services.version, revision)
+        for source in changes:
+            for problem in self.mesh.problems(source):
                 _log.warning("%s", problem)
 
 

@@ -69,7 +69,7 @@ class Debug:
             leads=own.teller.elector.leads(),
             leader=own.teller.elector.leader,
             services=len(own.mesh.programmed.destinations),
-            problems=views.problems(own.mesh.problems),
+            problems=views.problems(own.mesh.all_problems()),
             events_written=own.teller.recorder.written,
         )
         return web.json_response(views.status(replica, own.server.proxies(), time.monotonic()))

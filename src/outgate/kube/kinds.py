@@ -8,34 +8,34 @@ Kind = Any
 """A class of lightkube's: it names the group, version and plural, and its instances are dictionaries."""
 Item = dict[str, Any]
 
-_READ = ["get", "list", "watch", "global_list", "global_watch", "post", "put", "patch", "delete"]
+READ = ["get", "list", "watch", "global_list", "global_watch", "post", "put", "patch", "delete"]
 
-SERVICE: Final[Kind] = create_namespaced_resource("", "v1", "Service", "services", verbs=_READ)
+SERVICE: Final[Kind] = create_namespaced_resource("", "v1", "Service", "services", verbs=READ)
 CONFIG_MAP: Final[Kind] = create_namespaced_resource(
-    "", "v1", "ConfigMap", "configmaps", verbs=_READ
+    "", "v1", "ConfigMap", "configmaps", verbs=READ
 )
 ENDPOINT_SLICE: Final[Kind] = create_namespaced_resource(
-    "discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", verbs=_READ
+    "discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", verbs=READ
 )
 NETWORK_POLICY: Final[Kind] = create_namespaced_resource(
-    "networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies", verbs=_READ
+    "networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies", verbs=READ
 )
-NAMESPACE: Final[Kind] = create_global_resource("", "v1", "Namespace", "namespaces", verbs=_READ)
-NODE: Final[Kind] = create_global_resource("", "v1", "Node", "nodes", verbs=_READ)
+NAMESPACE: Final[Kind] = create_global_resource("", "v1", "Namespace", "namespaces", verbs=READ)
+NODE: Final[Kind] = create_global_resource("", "v1", "Node", "nodes", verbs=READ)
 SERVICE_CIDR: Final[Kind] = create_global_resource(
-    "networking.k8s.io", "v1", "ServiceCIDR", "servicecidrs", verbs=_READ
+    "networking.k8s.io", "v1", "ServiceCIDR", "servicecidrs", verbs=READ
 )
 MUTATING_WEBHOOK: Final[Kind] = create_global_resource(
     "admissionregistration.k8s.io",
     "v1",
     "MutatingWebhookConfiguration",
     "mutatingwebhookconfigurations",
-    verbs=_READ,
+    verbs=READ,
 )
 LEASE: Final[Kind] = create_namespaced_resource(
-    "coordination.k8s.io", "v1", "Lease", "leases", verbs=_READ
+    "coordination.k8s.io", "v1", "Lease", "leases", verbs=READ
 )
 EVENT: Final[Kind] = create_namespaced_resource(
-    "events.k8s.io", "v1", "Event", "events", verbs=_READ
+    "events.k8s.io", "v1", "Event", "events", verbs=READ
 )
-POD: Final[Kind] = create_namespaced_resource("", "v1", "Pod", "pods", verbs=_READ)
+POD: Final[Kind] = create_namespaced_resource("", "v1", "Pod", "pods", verbs=READ)

@@ -1,10 +1,10 @@
-"""What the Services of a cluster declare, and what follows from it for the egress Envoys.
+"""What the resources of a cluster declare, and what follows from it for the egress Envoys.
 
 Without I/O. A change costs what it touches. Services that are not external are none of our business: calls to them go
 straight to where they were going. That is so for an ExternalName that is another name of something inside, too.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,7 @@ from outgate.model.deriving import declare
 from outgate.model.destinations import External
 from outgate.model.names import Name
 from outgate.resources.documents import Document, Lines
-from outgate.resources.kinds import parse
+from outgate.resources.kinds import parse, plural
 from outgate.resources.problems import Location, Problem
 from outgate.xds import egress
 from outgate.xds.clusters import Upstream
@@ -30,74 +30,78 @@ class Mesh:
     upstream: Upstream
     programmed: Programmed = field(default_factory=Programmed)
     assembly: Assembly = field(default_factory=Assembly)
-    problems: dict[Name, tuple[Problem, ...]] = field(default_factory=dict)
-    """What is wrong with each Service with which something is."""
+    wrong: dict[Source, tuple[Problem, ...]] = field(default_factory=dict)
+    """What is wrong with each resource by itself."""
     _refused: frozenset[Name] = frozenset()
 
     def start(self) -> Delta:
-        """Return what is programmed before there is any Service."""
+        """Return what is programmed before there is any resource."""
         return Delta(egress.shared(self.site, self.upstream))
 
-    def update(self, services: Iterable[tuple[Name, Mapping[str, Any] | None]]) -> Delta:
-        """Take in Services as they are now (None: gone), and return how the snapshot changes."""
-        named = tuple(services)
-        derived = ((_source(name), self._derive(name, service)) for name, service in named)
+    def problems(self, source: Source) -> tuple[Problem, ...]:
+        """Return all that is wrong with a resource."""
+        found = (*self.wrong.get(source, ()), *self.assembly.found.get(source, ()))
+        if source.kind == "Service" and Name(source.namespace, source.name) in self._refused:
+            found += (Problem(_place(source), str(source), "spec.ports", FULL),)
+        return found
+
+    def all_problems(self) -> Iterator[Problem]:
+        """Yield all that is wrong, by resource."""
+        refused = {Source("Service", each.namespace, each.name) for each in self._refused}
+        for source in sorted(self.wrong.keys() | self.assembly.found.keys() | refused):
+            yield from self.problems(source)
+
+    def update(self, changes: Iterable[tuple[Source, Mapping[str, Any] | None]]) -> Delta:
+        """Take in resources as they are now (None: gone), and return how the snapshot changes."""
+        derived = [(source, self._derive(source, item)) for source, item in changes]
         change = self.assembly.update(derived)
         self.programmed, delta = egress.program(
             self.programmed, change.changed, change.removed, self.site, self.upstream
         )
-        self._note_refused(name for name, _ in named)
+        self._refused = self.programmed.allocation.refused()
         return delta
 
-    def _note_refused(self, anew: Iterable[Name]) -> None:
-        """Have a problem for each Service that got no address; those of `anew` have none of them yet."""
-        refused = self.programmed.allocation.refused()
-        for name in self._refused - refused:
-            kept = tuple(each for each in self.problems.get(name, ()) if each.message != FULL)
-            self.problems.pop(name, None)
-            if kept:
-                self.problems[name] = kept
-        for name in refused & {*(refused - self._refused), *anew}:
-            problem = Problem(_place(name), f"service/{name.name}", "spec.ports", FULL)
-            self.problems[name] = (*self.problems.get(name, ()), problem)
-        self._refused = refused
-
-    def _derive(self, name: Name, service: Mapping[str, Any] | None) -> Declarations | None:
-        self.problems.pop(name, None)
+    def _derive(self, source: Source, item: Mapping[str, Any] | None) -> Declarations | None:
+        self.wrong.pop(source, None)
+        if item is None:
+            return None
         try:
-            return self._read(name, service)
+            return (
+                self._service(source, item)
+                if source.kind == "Service"
+                else self._read(source, item)
+            )
         except Exception as error:
-            # Whatever it is that nobody foresaw, it is this Service's problem alone: others go on being programmed.
+            # Whatever it is that nobody foresaw, it is this resource's problem alone: others go on being programmed.
             message = f"cannot be read: {type(error).__name__}: {error!s:.200}"
-            self.problems[name] = (Problem(_place(name), f"service/{name.name}", "", message),)
-            return _nowhere(name, service)
+            self.wrong[source] = (Problem(_place(source), str(source), "", message),)
+            return _nowhere(source, item) if source.kind == "Service" else None
 
-    def _read(self, name: Name, service: Mapping[str, Any] | None) -> Declarations | None:
-        spec = (service or {}).get("spec") or {}
-        if service is None or spec.get("type") != "ExternalName":
+    def _service(self, source: Source, item: Mapping[str, Any]) -> Declarations | None:
+        spec = item.get("spec") or {}
+        if spec.get("type") != "ExternalName":
             return None
         if is_alias(spec, self.upstream.settings.trust_domain):
             return None
-        value = {"apiVersion": "v1", "kind": "Service", **service}
-        parsed = parse((Document(value, _place(name), Lines(1, {})),))
+        declared = self._read(source, {"apiVersion": "v1", "kind": "Service", **item})
+        return declared if declared and declared.destinations else _nowhere(source, item)
+
+    def _read(self, source: Source, item: Mapping[str, Any]) -> Declarations | None:
+        parsed = parse((Document(item, _place(source), Lines(1, {})),))
         if parsed.problems:
-            self.problems[name] = parsed.problems
-        if parsed.services and (declared := declare(parsed.services[0])).destinations:
-            return declared
-        return _nowhere(name, service)
+            self.wrong[source] = parsed.problems
+        resource = next(parsed.every(), None)
+        return declare(resource) if resource else None
 
 
-def _source(name: Name) -> Source:
-    return Source("Service", name.namespace, name.name)
-
-
-def _nowhere(name: Name, service: Mapping[str, Any] | None) -> Declarations:
+def _nowhere(source: Source, item: Mapping[str, Any]) -> Declarations:
     """Have a name lead nowhere: else the cluster's DNS would ask outside for what it stands for."""
-    metadata = (service or {}).get("metadata")
+    metadata = item.get("metadata")
     made = metadata.get("creationTimestamp") if isinstance(metadata, Mapping) else None
     created = str(made or "")
-    declared = External(name, "", (), created, source=f"service/{name.name}")
-    return Declarations(_source(name), _place(name), created, (declared,))
+    name = Name(source.namespace, source.name)
+    declared = External(name, "", (), created, source=str(source))
+    return Declarations(source, _place(source), created, (declared,))
 
 
 def is_alias(spec: Mapping[str, Any], domain: str) -> bool:
@@ -106,5 +110,5 @@ def is_alias(spec: Mapping[str, Any], domain: str) -> bool:
     return spec.get("type") == "ExternalName" and f".{host}".endswith(f".{domain}")
 
 
-def _place(name: Name) -> Location:
-    return Location(f"services/{name.namespace}/{name.name}")
+def _place(source: Source) -> Location:
+    return Location(f"{plural(source.kind)}/{source.namespace}/{source.name}")

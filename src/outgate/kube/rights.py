@@ -4,6 +4,7 @@ from outgate.inject import bootstrap
 from outgate.kube import naming, objects
 from outgate.kube.objects import Manifest
 from outgate.kube.policies import Held
+from outgate.resources import kinds
 
 _GROUP, _NETWORKING = "rbac.authorization.k8s.io", "networking.k8s.io"
 
@@ -28,6 +29,7 @@ def rights(held: Held = Held.NONE) -> list[Manifest]:
             "list watch patch",
             naming.WEBHOOK,
         ),
+        *_for_declaring(),
     ]
     own = [
         _rule("", "secrets", "create"),
@@ -40,6 +42,14 @@ def rights(held: Held = Held.NONE) -> list[Manifest]:
     name = naming.CONTROLLER
     asked = [] if held is Held.NONE else _for_policies()
     return [*_bound("ClusterRole", name, everywhere), *_bound("Role", name, own), *asked]
+
+
+def _for_declaring() -> list[Manifest]:
+    """Return what reads the kinds that declare something; a rule may speak of kinds that a cluster does not have."""
+    by_group: dict[str, list[str]] = {}
+    for group, kind, _ in kinds.declaring():
+        by_group.setdefault(group, []).append(kinds.plural(kind))
+    return [_rule(group, " ".join(names), "list watch") for group, names in by_group.items()]
 
 
 def _for_policies() -> list[Manifest]:

@@ -21,6 +21,7 @@ from outgate.kube.mesh import Mesh
 from outgate.kube.progress import Progress, Reached, Replicas
 from outgate.kube.reports import Judged, Reports, judge, number
 from outgate.kube.watching import Changes, Follower
+from outgate.model.declarations import Source
 from outgate.model.names import Name
 from outgate.serve.publishing import Publisher
 
@@ -73,7 +74,7 @@ class Teller:
         return judge(
             service["metadata"],
             programmed.destinations.get(name),
-            self.mesh.problems.get(name, ()),
+            self.mesh.problems(Source("Service", name.namespace, name.name)),
             on_demand=any(each.on_demand for each in programmed.resources.get(name, ())),
         )
 

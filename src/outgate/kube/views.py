@@ -33,9 +33,9 @@ def status(replica: Replica, proxies: Proxies, now: float) -> dict[str, Any]:
     return {**asdict(replica), "proxies": [_proxy(*each, now) for each in proxies]}
 
 
-def problems(found: Mapping[Any, Iterable[Problem]]) -> tuple[str, ...]:
-    """Return what is wrong with Services, a line each."""
-    return tuple(str(each) for name in sorted(found) for each in found[name])
+def problems(found: Iterable[Problem]) -> tuple[str, ...]:
+    """Return what is wrong with resources, a line each."""
+    return tuple(str(each) for each in found)
 
 
 def _proxy(follower: Follower, publisher: Publisher, now: float) -> dict[str, Any]:

@@ -69,6 +69,19 @@ _KINDS: Mapping[tuple[str, str], _Kind] = {
 }
 
 
+def declaring() -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Yield API group, kind and versions, the preferred one first, of all kinds that are not Kubernetes' own."""
+    for (group, kind), known in _KINDS.items():
+        if group:
+            yield group, kind, (known.api_version.rpartition("/")[2],)
+
+
+def plural(kind: str) -> str:
+    """Return the plural by which the API server knows a kind: in lower case, by the rule that all of them follow."""
+    lower = kind.lower()
+    return f"{lower[:-1]}ies" if lower.endswith("y") else f"{lower}s"
+
+
 def parse(documents: Iterable[Document], default_namespace: str = "default") -> Resources:
     """Typed resources of all `documents`; those that do not name a namespace are in the default.
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.unit.kube.meshes import update
+
 from outgate.envoy.admin import Admin
 from outgate.envoy.bootstrap import Bootstrap, render
 from outgate.kube.mesh import Mesh
@@ -142,7 +144,7 @@ class Pair:
         site = Site(str(self.folder / "log"), f"127.0.0.1:{self.tunnel}")
         upstream = Upstream(self.settings, "/ca.pem", ("127.0.0.1",), marked=False)
         mesh = Mesh(site, upstream)
-        delta = mesh.update((Name("default", name), service(name)) for name in services)
+        delta = update(mesh, ((Name("default", name), service(name)) for name in services))
         found = self._publisher("egress", subject)
         found.publish((*mesh.start().changed, *delta.changed))
         found.publish(static(f"http|{n}.default|80", port) for n, port in services.items())

@@ -5,6 +5,8 @@ import random
 import sys
 from typing import Any
 
+from tests.unit.kube.meshes import problems, update
+
 from outgate.kube.controller import SITE
 from outgate.kube.mesh import Mesh
 from outgate.model.names import Name
@@ -55,19 +57,19 @@ def test_services_that_come_and_go_leave_nothing() -> None:
     publisher.publish(own.start().changed)
     # These stay; their ports are those of the others.
     staying = [(name, service(name, number)) for number, name in ((1, STAYS), (2, ALSO))]
-    publisher.publish(own.update(staying).changed)
+    publisher.publish(update(own, staying).changed)
     follower = proxy(publisher)
     blocks: list[int] = []
     for number in range(OFTEN):
         name = Name(f"ns-{number}", f"s-{number}")
         for value in (service(name, number), None):
-            delta = own.update([(name, value)])
+            delta = update(own, [(name, value)])
             publisher.publish(delta.changed, delta.removed)
             answer(follower, publisher)
         if number in (OFTEN // 10, OFTEN - 1):
             gc.collect()
             blocks.append(sys.getallocatedblocks())
-    assert own.problems == {}
+    assert problems(own) == {}
     assert own.programmed.destinations.keys() == {STAYS, ALSO}
     # Nine thousand services took place between the two; one leaves more than ten blocks, if it leaves anything.
     assert blocks[1] - blocks[0] < OFTEN / 5
@@ -87,7 +89,7 @@ def test_every_replica_comes_to_the_same() -> None:
         own, publisher = mesh(), Publisher()
         publisher.publish(own.start().changed)
         for batch in batches:
-            delta = own.update(batch)
+            delta = update(own, batch)
             publisher.publish(delta.changed, delta.removed)
         of_type = publisher.snapshot.of_type
         versions.append([(kind, of_type(kind)) for kind in ORDER])

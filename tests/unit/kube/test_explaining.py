@@ -1,6 +1,7 @@
 from typing import Any
 
 import pytest
+from tests.unit.kube.meshes import update
 
 from outgate.errors import UsageError
 from outgate.inject import pod as pods
@@ -34,13 +35,16 @@ def service(name: str, host: str, /, **port: Any) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def both() -> tuple[Explainer, Snapshot]:
     mesh = Mesh(SITE, Upstream(Settings(), "/ca.pem", marked=False))
-    delta = mesh.update(
-        (Name("default", each["metadata"]["name"]), each)
-        for each in (
-            service("bin", "httpbin.org", port=80, name="http"),
-            service("google", "www.google.com", port=443, name="https"),
-            service("db", "db.example.com", port=5432, name="tcp"),
-        )
+    delta = update(
+        mesh,
+        (
+            (Name("default", each["metadata"]["name"]), each)
+            for each in (
+                service("bin", "httpbin.org", port=80, name="http"),
+                service("google", "www.google.com", port=443, name="https"),
+                service("db", "db.example.com", port=5432, name="tcp"),
+            )
+        ),
     )
     snapshot = Snapshot().replace(delta.changed, delta.removed)
     return Explainer(mesh.programmed, "cluster.local", SIDECAR_LISTENERS), snapshot

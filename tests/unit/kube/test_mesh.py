@@ -1,6 +1,7 @@
 from typing import Any
 
 import pytest
+from tests.unit.kube.meshes import problems, update
 
 from outgate.kube.controller import SITE
 from outgate.kube.mesh import Mesh
@@ -38,17 +39,17 @@ def names(delta: Any, kind: str) -> list[str]:
 
 def test_an_external_service_as_the_api_server_has_it_is_programmed() -> None:
     own = mesh()
-    delta = own.update([(BIN, service(BIN)), (OTHER, service(OTHER))])
+    delta = update(own, [(BIN, service(BIN)), (OTHER, service(OTHER))])
     assert names(delta, CLUSTER) == ["http|externalbin.default|80", "http|externalbin.other|80"]
-    assert own.problems == {}
+    assert problems(own) == {}
 
 
 def test_what_does_not_change_what_is_declared_changes_nothing() -> None:
     own = mesh()
-    own.update([(BIN, service(BIN))])
+    update(own, [(BIN, service(BIN))])
     again = service(BIN)
     again["metadata"] |= {"resourceVersion": "2", "annotations": {"a": "b"}}
-    delta = own.update([(BIN, again)])
+    delta = update(own, [(BIN, again)])
     assert (delta.changed, delta.removed) == ((), ())
 
 
@@ -56,40 +57,40 @@ def test_services_of_the_cluster_are_none_of_our_business() -> None:
     own = mesh()
     inside = service(BIN, type="ClusterIP", clusterIP="10.96.0.9", selector={"app": "x"})
     del inside["spec"]["externalName"]
-    delta = own.update([(BIN, inside)])
-    assert (delta.changed, delta.removed, own.problems) == ((), (), {})
+    delta = update(own, [(BIN, inside)])
+    assert (delta.changed, delta.removed, problems(own)) == ((), (), {})
 
 
 def test_one_that_is_wrong_or_stops_being_external_is_taken_away() -> None:
     for after in (service(BIN, "192.0.2.1"), service(BIN, type="ClusterIP"), None):
         own = mesh()
-        own.update([(BIN, service(BIN))])
-        delta = own.update([(BIN, after)])
+        update(own, [(BIN, service(BIN))])
+        delta = update(own, [(BIN, after)])
         assert (CLUSTER, "http|externalbin.default|80") in delta.removed
         wrong = after is not None and after["spec"]["type"] == "ExternalName"
-        assert (BIN in own.problems) == wrong
+        assert (BIN in problems(own)) == wrong
 
 
 def test_a_problem_names_the_object_and_goes_when_it_is_mended() -> None:
     own = mesh()
-    own.update([(BIN, service(BIN, "192.0.2.1"))])
-    (problem,) = own.problems[BIN]
+    update(own, [(BIN, service(BIN, "192.0.2.1"))])
+    (problem,) = problems(own)[BIN]
     assert str(problem).startswith(
         "services/default/externalbin:1: error: service/externalbin: spec.externalName: "
     )
-    own.update([(BIN, service(BIN))])
-    assert own.problems == {}
+    update(own, [(BIN, service(BIN))])
+    assert problems(own) == {}
 
 
 def test_the_egress_marks_no_socket_and_has_a_table_of_names() -> None:
     own = mesh()
-    start, delta = own.start(), own.update([(BIN, service(BIN))])
+    start, delta = own.start(), update(own, [(BIN, service(BIN))])
     assert not any(b"socket_options" in each.value for each in delta.changed)
     assert "dns" in names(start, LISTENER)
     (table,) = (each for each in delta.changed if each.name == "dns")
     assert b"externalbin.default.svc.cluster.local" in table.value
     # SO_MARK takes a capability that nobody gets there.
-    marked = Mesh(SITE, Upstream(Settings(), "/ca.pem")).update([(BIN, service(BIN))])
+    marked = update(Mesh(SITE, Upstream(Settings(), "/ca.pem")), [(BIN, service(BIN))])
     assert [len(each.value) for each in marked.changed] != [
         len(each.value) for each in delta.changed
     ]
@@ -98,14 +99,14 @@ def test_the_egress_marks_no_socket_and_has_a_table_of_names() -> None:
 def test_what_stands_for_something_inside_is_left_to_the_clusters_dns() -> None:
     own = mesh()
     for host in ("web.other.svc.cluster.local", "web.other.svc.cluster.local.", "cluster.LOCAL"):
-        delta = own.update([(BIN, service(BIN, host))])
+        delta = update(own, [(BIN, service(BIN, host))])
         assert (delta.changed, delta.removed) == ((), ())
 
 
 def test_one_that_declares_nothing_leads_nowhere_and_takes_no_address() -> None:
     own = mesh()
     for each in (service(BIN, ports=[]), service(BIN, "192.0.2.1")):
-        delta = own.update([(BIN, each)])
+        delta = update(own, [(BIN, each)])
         assert names(delta, CLUSTER) == []
         assert own.programmed.allocation.addresses == {}
         # Its name is answered, so that nobody asks outside for what it stands for.
@@ -125,25 +126,25 @@ class TestWithFewAddresses:
     def test_the_youngest_has_a_problem_until_there_is_room(self) -> None:
         own = mesh()
         old, older, young = self.tcp("a", 2), self.tcp("b", 1), self.tcp("c", 3)
-        own.update([young])
-        own.update([old, older])
-        assert [str(each.message) for each in own.problems[young[0]]] == [FULL]
-        assert set(own.problems) == {young[0]}
+        update(own, [young])
+        update(own, [old, older])
+        assert [str(each.message) for each in problems(own)[young[0]]] == [FULL]
+        assert set(problems(own)) == {young[0]}
         again = young[1] | {"status": {}}
-        own.update([(young[0], again)])
-        assert set(own.problems) == {young[0]}
-        delta = own.update([(old[0], None)])
-        assert own.problems == {}
+        update(own, [(young[0], again)])
+        assert set(problems(own)) == {young[0]}
+        delta = update(own, [(old[0], None)])
+        assert problems(own) == {}
         assert len([each for each in names(delta, CLUSTER) if each.startswith("tcp|")]) >= 2
 
     def test_two_controllers_agree_whatever_they_saw_before(self) -> None:
         one, two = mesh(), mesh()
         several = [self.tcp(name, day) for name, day in (("a", 3), ("b", 1), ("c", 2))]
         for each in several:
-            one.update([each])
-        two.update([several[2]])
-        two.update([(several[2][0], None), several[1]])
-        two.update([several[0], several[2]])
+            update(one, [each])
+        update(two, [several[2]])
+        update(two, [(several[2][0], None), several[1]])
+        update(two, [several[0], several[2]])
         assert one.programmed == two.programmed
 
 
@@ -159,8 +160,8 @@ def test_a_service_that_cannot_be_read_is_a_problem_of_its_own() -> None:
         },
     ]
     for each in odd:
-        own.update([(OTHER, each), (BIN, service(BIN))])
+        update(own, [(OTHER, each), (BIN, service(BIN))])
         assert BIN in own.programmed.destinations
-        assert BIN not in own.problems
-        (problem,) = own.problems[OTHER]
+        assert BIN not in problems(own)
+        (problem,) = problems(own)[OTHER]
         assert "service/externalbin" in str(problem)

@@ -1,5 +1,7 @@
 from typing import Any
 
+from tests.unit.kube.meshes import source, update
+
 from outgate.kube.controller import SITE
 from outgate.kube.events import event, said
 from outgate.kube.mesh import Mesh
@@ -36,10 +38,10 @@ class World:
 
     def judged(self, name: Name, item: dict[str, Any]) -> Judged | None:
         destination = self.mesh.programmed.destinations.get(name)
-        return judge(item["metadata"], destination, self.mesh.problems.get(name, ()))
+        return judge(item["metadata"], destination, self.mesh.problems(source(name)))
 
     def change(self, item: dict[str, Any] | None, name: Name = BIN) -> list[str]:
-        self.mesh.update([(name, item)])
+        update(self.mesh, [(name, item)])
         self.reports.change(name, self.judged(name, item) if item else None)
         return self.say()
 
@@ -130,14 +132,14 @@ def test_who_leads_next_repeats_nothing() -> None:
     world.reached(5)
     other = world.restarted()
     item = service(version=8, annotations={"irrelevant": "change"})
-    other.mesh.update([(BIN, item)])
+    update(other.mesh, [(BIN, item)])
     other.reports.change(BIN, other.judged(BIN, item))
     other.reports.restore(said(other.events))
     assert other.say() == []
     assert other.reached(8) == []
     # But what the former one did not come to say is said.
     late = World()
-    late.mesh.update([(BIN, item)])
+    update(late.mesh, [(BIN, item)])
     late.reports.change(BIN, late.judged(BIN, item))
     late.reports.restore(said(world.events[:1]))
     assert late.say() == []
@@ -167,7 +169,7 @@ def test_one_that_cannot_be_told_is_put_behind() -> None:
     for name in ("a", "b"):
         item = service(version=3)
         item["metadata"] |= {"name": name, "uid": name}
-        world.mesh.update([(Name("default", name), item)])
+        update(world.mesh, [(Name("default", name), item)])
         world.reports.change(Name("default", name), world.judged(Name("default", name), item))
     first = world.reports.next()
     assert first is not None
