@@ -1,49 +1,17 @@
 """The guard below Envoy: where its connections to the outside may not go, whatever a name resolves to.
 
 A declared name is an attacker's to point: at a metadata service, at the loopback, at the machine's own network. The
-kernel refuses such destinations by the mark on the egress's sockets. The ranges are those of the IANA special-purpose
-registries (RFC 6890 and what updates it) that are not globally reachable, spelt out: a library's idea of "private"
-changes with its version (CVE-2024-4032).
+kernel refuses such destinations by the mark on the egress's sockets. A resource may name ranges that its own calls may
+go to: then the mark on their sockets says which. One that the guard does not know yet is refused them all.
 """
 
-import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from outgate.firewall.rules import Network, of_version
+from outgate.firewall.rules import Network, collapsed, of_version
+from outgate.traffic.special import REFUSED
+from outgate.xds import naming
 
-REFUSED: tuple[Network, ...] = tuple(
-    ipaddress.ip_network(each)
-    for each in (
-        "0.0.0.0/8",  # this network, RFC 791
-        "10.0.0.0/8",  # private, RFC 1918
-        "100.64.0.0/10",  # shared address space, RFC 6598; 100.100.100.200 is a metadata service
-        "127.0.0.0/8",  # loopback, RFC 1122
-        "168.63.129.16/32",  # Azure's host, which answers guests
-        "169.254.0.0/16",  # link-local, RFC 3927; metadata services
-        "172.16.0.0/12",  # private, RFC 1918
-        "192.0.0.0/24",  # IETF protocol assignments, RFC 6890
-        "192.88.99.0/24",  # 6to4 relays, RFC 7526
-        "192.168.0.0/16",  # private, RFC 1918
-        "198.18.0.0/15",  # benchmarking, RFC 2544
-        "224.0.0.0/4",  # multicast, RFC 5771
-        "240.0.0.0/4",  # reserved, RFC 1112; holds our virtual addresses and the broadcast address
-        "::/96",  # unspecified, loopback, IPv4-compatible, RFC 4291
-        "::ffff:0:0/96",  # IPv4-mapped, RFC 4291
-        "64:ff9b::/96",  # IPv4 embedded, RFC 6052
-        "64:ff9b:1::/48",  # the same, local, RFC 8215
-        "100::/64",  # discard, RFC 6666
-        "2001::/32",  # Teredo, RFC 4380: IPv4 embedded
-        "2001:2::/48",  # benchmarking, RFC 5180; our virtual addresses
-        "2001:10::/28",  # ORCHID, RFC 4843
-        "2002::/16",  # 6to4, RFC 3056: IPv4 embedded
-        "5f00::/16",  # segment routing, RFC 9602
-        "fc00::/7",  # unique local, RFC 4193; fd00:ec2::254 is a metadata service
-        "fe80::/10",  # link-local, RFC 4291
-        "fec0::/10",  # site-local, RFC 3879
-        "ff00::/8",  # multicast, RFC 4291
-    )
-)
-"""The documentation ranges (RFC 5737, RFC 3849) are not among them: nothing is reached there, except in tests."""
+__all__ = ["REFUSED", "permitted", "remove", "render", "table"]
 
 
 def table(mesh: str) -> str:
@@ -51,15 +19,26 @@ def table(mesh: str) -> str:
     return f"outgate_guard_{mesh.replace('-', '_')}"
 
 
+def permitted(sets: Iterable[tuple[Network, ...]]) -> dict[int, tuple[Network, ...]]:
+    """Return for each mark what its sockets may reach, sorted by mark; of sets that share one, what they share."""
+    found: dict[int, frozenset[Network]] = {}
+    for each in sets:
+        mark, networks = naming.socket_mark(each), frozenset(each)
+        found[mark] = found.get(mark, networks) & networks
+    return {mark: tuple(sorted(found[mark], key=str)) for mark in sorted(found) if found[mark]}
+
+
 def render(
-    mesh: str, mark: int, allow: Iterable[Network] = (), log_group: int | None = None
+    mesh: str,
+    allow: Iterable[Network] = (),
+    log_group: int | None = None,
+    by_mark: Mapping[int, tuple[Network, ...]] | None = None,
 ) -> str:
-    """Return the `nft -f` text that refuses sockets with `mark` all of `REFUSED` but `allow`."""
-    lines = [f"    meta mark != {mark:#x} accept"]
-    allowed = tuple(allow)
-    for version, name in ((4, "ip"), (6, "ip6")):
-        if chosen := of_version(allowed, version):
-            lines.append(f"    {name} daddr {{ {', '.join(map(str, chosen))} }} accept")
+    """Return the `nft -f` text that refuses our sockets all of `REFUSED` but `allow`, and those of a mark its own."""
+    ours = f"meta mark & {naming.MARK_MASK:#x} != {naming.MARK_PREFIX:#x}"
+    lines = [f"    meta mark != {naming.SOCKET_MARK:#x} {ours} accept", *_accepted("", allow)]
+    for mark, networks in (by_mark or {}).items():
+        lines += _accepted(f"meta mark {mark:#x} ", networks)
     for version, name in ((4, "ip"), (6, "ip6")):
         networks = ", ".join(map(str, of_version(REFUSED, version)))
         lines.append(f"    {name} daddr {{ {networks} }} goto refused")
@@ -85,6 +64,15 @@ def render(
             "",
         )
     )
+
+
+def _accepted(condition: str, networks: Iterable[Network]) -> list[str]:
+    ranges = tuple(networks)
+    return [
+        f"    {condition}{name} daddr {{ {', '.join(map(str, chosen))} }} accept"
+        for version, name in ((4, "ip"), (6, "ip6"))
+        if (chosen := collapsed(of_version(ranges, version)))
+    ]
 
 
 def remove(mesh: str) -> str:

@@ -4,11 +4,12 @@ A plain TCP connection's cluster is looked up by its address (`raw_cluster`): a 
 destination that is not declared. So a listener never has to list destinations, and never changes with them.
 """
 
+import hashlib
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address
 
 from outgate.model.names import Name
-from outgate.traffic.references import ConfigMapKey, FileKey, Material, SecretKey
+from outgate.traffic.references import ConfigMapKey, FileKey, Material, Network, SecretKey
 
 IpAddress = IPv4Address | IPv6Address
 
@@ -54,6 +55,8 @@ METADATA = "outgate"
 """Namespace of metadata on clusters and routes."""
 SOCKET_MARK = 0x6F67
 """SO_MARK on the egress's sockets to the outside, by which the guard knows them ("og")."""
+MARK_PREFIX, MARK_MASK = 0x6F600000, 0xFFF00000
+"""What begins the marks of sockets that may go to ranges a resource names; the rest says to which."""
 
 
 def http_cluster(service: Name, port: int) -> str:
@@ -118,3 +121,12 @@ def failover(owner: Name, members: Iterable[tuple[Name, int]]) -> str:
     Each is a destination and its port, as `http_cluster` takes them; the first is the backend itself.
     """
     return "|".join((f"failover|{owner}", *(f"{name}:{port}" for name, port in members)))
+
+
+def socket_mark(permitted: Iterable[Network]) -> int:
+    """Return the mark of sockets that may go to these ranges, refused otherwise; in any order, the same each time."""
+    ranges = sorted(map(str, permitted))
+    if not ranges:
+        return SOCKET_MARK
+    digest = hashlib.blake2b(",".join(ranges).encode(), digest_size=4).digest()
+    return MARK_PREFIX | int.from_bytes(digest) & ~MARK_MASK

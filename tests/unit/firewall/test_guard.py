@@ -4,6 +4,9 @@ import pytest
 
 from outgate.firewall import guard
 from outgate.model.addresses import IPV4, IPV6
+from outgate.xds import naming
+
+TEN, SIX = ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("fd00::/8")
 
 
 @pytest.mark.parametrize(
@@ -36,9 +39,38 @@ def test_calls_cannot_come_back_to_virtual_addresses() -> None:
 
 
 def test_what_is_allowed_comes_before_what_is_refused() -> None:
-    text = guard.render("m", 7, (ipaddress.ip_network("10.0.0.0/8"),), 5)
+    text = guard.render("m", (TEN,), 5)
     assert text.index("ip daddr { 10.0.0.0/8 } accept") < text.index("goto refused\n")
-    assert "meta mark != 0x7 accept" in text
+    assert "meta mark != 0x6f67" in text
+
+
+def test_ranges_of_one_set_may_overlap() -> None:
+    text = guard.render("m", (TEN, ipaddress.ip_network("10.1.0.0/16")))
+    assert "ip daddr { 10.0.0.0/8 } accept" in text
+
+
+def test_each_set_of_ranges_has_a_mark_of_its_own_whatever_its_order() -> None:
+    assert naming.socket_mark(()) == naming.SOCKET_MARK
+    marks = {naming.socket_mark(each) for each in ((TEN,), (SIX,), (TEN, SIX), (SIX, TEN))}
+    assert len(marks) == 3
+    assert all(mark & naming.MARK_MASK == naming.MARK_PREFIX for mark in marks)
+
+
+def test_a_set_is_open_to_its_own_mark_only() -> None:
+    sets = guard.permitted([(TEN,), (SIX, TEN), (TEN,)])
+    assert sorted(sets.values(), key=len) == [(TEN,), (TEN, SIX)]
+    text = guard.render("m", by_mark=sets)
+    assert f"meta mark {naming.socket_mark((TEN,)):#x} ip daddr {{ 10.0.0.0/8 }} accept" in text
+    assert f"meta mark {naming.socket_mark((TEN, SIX)):#x} ip6 daddr {{ fd00::/8 }} accept" in text
+    assert guard.render("m", by_mark=guard.permitted([(SIX, TEN), (TEN,)])) == text
+
+
+def test_of_two_sets_with_one_mark_only_what_both_name_is_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(naming, "socket_mark", lambda _: 1)
+    assert guard.permitted([(TEN,), (SIX, TEN)]) == {1: (TEN,)}
+    assert guard.permitted([(TEN,), (SIX,)]) == {}
 
 
 def test_meshes_have_tables_of_their_own() -> None:
