@@ -40,8 +40,8 @@ def render(
     for mark, networks in (by_mark or {}).items():
         lines += _accepted(f"meta mark {mark:#x} ", networks)
     for version, name in ((4, "ip"), (6, "ip6")):
-        networks = ", ".join(map(str, of_version(REFUSED, version)))
-        lines.append(f"    {name} daddr {{ {networks} }} goto refused")
+        special = ", ".join(map(str, of_version(REFUSED, version)))
+        lines.append(f"    {name} daddr {{ {special} }} goto refused")
     refused = [
         "    meta l4proto tcp reject with tcp reset",
         "    reject with icmpx admin-prohibited",

@@ -13,7 +13,7 @@ from outgate.model.destinations import forms
 from outgate.model.names import Name
 from outgate.xds import building
 from outgate.xds import extensions as ext
-from outgate.xds.clusters import resolver
+from outgate.xds.endpoints import resolver
 from outgate.xds.snapshot import Resource
 
 TTL_SECONDS = 30
@@ -24,7 +24,7 @@ MAX_QUERIES = 4096
 """Queries of one workload, counted by source port, that may be open. Envoy cannot know when one is answered: it keeps a
 port's session, and a socket with it, until that was idle for the time below."""
 SEALED_IDLE_SECONDS, FORWARD_IDLE_SECONDS = 0.5, 4.0
-"""The shared listener answers at once; a real resolver is asked twice, see `clusters.resolver`."""
+"""The shared listener answers at once; a real resolver is asked twice, see `endpoints.resolver`."""
 
 
 def record(name: Name, address: Address, domain: str) -> bytes:

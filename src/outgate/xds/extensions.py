@@ -6,8 +6,12 @@ The names that other modules build messages with directly are re-exported; the r
 from envoy.config.bootstrap.v3 import bootstrap_pb2 as bootstrap
 from envoy.config.cluster.v3 import circuit_breaker_pb2 as circuit_breaker
 from envoy.config.cluster.v3 import cluster_pb2 as cluster
+from envoy.config.cluster.v3 import outlier_detection_pb2 as outlier
 from envoy.config.core.v3 import address_pb2 as address
 from envoy.config.core.v3 import config_source_pb2 as config_source
+from envoy.config.core.v3 import health_check_pb2 as health_check
+from envoy.config.core.v3 import protocol_pb2 as protocol
+from envoy.config.endpoint.v3 import endpoint_components_pb2 as endpoints
 from envoy.config.endpoint.v3 import endpoint_pb2 as endpoint
 from envoy.config.listener.v3 import listener_pb2 as listener
 from envoy.config.route.v3 import route_components_pb2 as route_components
@@ -17,7 +21,10 @@ from envoy.data.dns.v3 import dns_table_pb2 as dns_table
 from envoy.extensions.access_loggers.file.v3 import file_pb2 as _file
 from envoy.extensions.access_loggers.filters.cel.v3 import cel_pb2 as _cel
 from envoy.extensions.bootstrap.internal_listener.v3 import internal_listener_pb2 as _internal
+from envoy.extensions.clusters.aggregate.v3 import cluster_pb2 as aggregate
 from envoy.extensions.clusters.dns.v3 import dns_cluster_pb2 as dns_cluster
+from envoy.extensions.clusters.dynamic_forward_proxy.v3 import cluster_pb2 as dynamic_cluster
+from envoy.extensions.common.dynamic_forward_proxy.v3 import dns_cache_pb2 as dns_cache
 from envoy.extensions.filters.http.health_check.v3 import health_check_pb2 as _health
 from envoy.extensions.filters.http.on_demand.v3 import on_demand_pb2 as on_demand
 from envoy.extensions.filters.http.router.v3 import router_pb2 as _router
@@ -44,7 +51,9 @@ from envoy.extensions.network.dns_resolver.cares.v3 import cares_dns_resolver_pb
 from envoy.extensions.resource_monitors.downstream_connections.v3 import (
     downstream_connections_pb2 as _connections,
 )
-from envoy.extensions.transport_sockets.internal_upstream.v3 import internal_upstream_pb2 as _up
+from envoy.extensions.transport_sockets.internal_upstream.v3 import (
+    internal_upstream_pb2 as internal_upstream,
+)
 from envoy.extensions.transport_sockets.raw_buffer.v3 import raw_buffer_pb2 as _raw
 from envoy.extensions.transport_sockets.tls.v3 import common_pb2 as tls_common
 from envoy.extensions.transport_sockets.tls.v3 import secret_pb2 as secret
@@ -53,18 +62,26 @@ from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2 as http
 
 __all__ = [
     "address",
+    "aggregate",
     "bootstrap",
     "cares",
     "circuit_breaker",
     "cluster",
     "config_source",
+    "dns_cache",
     "dns_cluster",
     "dns_filter",
     "dns_table",
+    "dynamic_cluster",
     "endpoint",
+    "endpoints",
+    "health_check",
     "http_options",
+    "internal_upstream",
     "listener",
     "on_demand",
+    "outlier",
+    "protocol",
     "route",
     "route_components",
     "scoped_route",
@@ -76,6 +93,6 @@ __all__ = [
 _REGISTERED = (
     _inputs, _ip,
     _file, _internal, _router, _http_state, _http_inspector, _original_dst, _tls_inspector,
-    _hcm, _net_state, _tcp_proxy, _udp_route, _udp_proxy, _early, _connections, _up, _raw,
+    _hcm, _net_state, _tcp_proxy, _udp_route, _udp_proxy, _early, _connections, _raw,
     _cel, _health,
 )  # fmt: skip

@@ -47,6 +47,8 @@ PORT_HEADER = "x-outgate-port"
 """Set on each request by the listener, removed before it leaves; whatever a client sends is overwritten."""
 
 STATE_NAMESPACE, STATE_IDENTITY, STATE_POD = "outgate.namespace", "outgate.identity", "outgate.pod"
+STATE_ASKED = "outgate.asked"
+"""Filter state: where a call to a wildcard goes (HOST:PORT), for a proxy on the way; a listener sets it."""
 STATE_ORIGINAL = "envoy.filters.listener.original_dst.local_ip"
 STATE_CLUSTER = "envoy.tcp_proxy.cluster"
 """Filter state: the first three are ours; the other two are Envoy's names, which its filters read."""
@@ -110,9 +112,14 @@ def client_certificate(certificate: Material, key: Material) -> str:
     return f"client|{material(certificate)}|{material(key)}"
 
 
-def proxied(cluster: str) -> str:
-    """Return the inner listener, and the cluster, by which a cluster's connections go through a proxy on the way."""
-    return f"proxy|{cluster}"
+def proxied(service: Name, port: int) -> str:
+    """Return the inner listener, and the cluster, that lead a port's connections through a proxy on the way."""
+    return f"proxy|{service}|{port}"
+
+
+def names_asked(service: Name, port: int) -> str:
+    """Return the cache of the names below a wildcard that were asked for."""
+    return f"names|{service}|{port}"
 
 
 def failover(owner: Name, members: Iterable[tuple[Name, int]]) -> str:
