@@ -38,6 +38,11 @@ class Checker:
         """Whether any problem is an error."""
         return any(problem.severity is Severity.ERROR for problem in self._problems)
 
+    @property
+    def errors(self) -> int:
+        """How many errors there are so far."""
+        return sum(problem.severity is Severity.ERROR for problem in self._problems)
+
     def failed_at(self, path: str) -> bool:
         """Whether the field at `path` itself has a problem."""
         return any(problem.path == path for problem in self._problems)
@@ -111,7 +116,7 @@ class Checker:
         value = self.string(parent, path, key)
         if not value or value in allowed:
             return value or None
-        message = f"{quote(value)} is not allowed: write {_alternatives(allowed)}"
+        message = f"{quote(value)} is not allowed: write {alternatives(allowed)}"
         self.error(child(path, key), message, _did_you_mean(value, allowed))
         return None
 
@@ -137,6 +142,7 @@ def _did_you_mean(text: str, known: Collection[str]) -> str:
     return f"did you mean {meant}?" if meant else ""
 
 
-def _alternatives(allowed: Collection[str]) -> str:
+def alternatives(allowed: Collection[str]) -> str:
+    """List what may be written, for a message."""
     *first, last = allowed
     return f"{', '.join(first)} or {last}" if first else last

@@ -6,7 +6,7 @@ A new kind is one line in `_KINDS` and one field of `Resources`.
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from outgate.resources.checks import closest
 from outgate.resources.documents import Document
@@ -14,6 +14,9 @@ from outgate.resources.metadata import identity
 from outgate.resources.paths import quote, typed
 from outgate.resources.problems import Problem, Severity
 from outgate.resources.services import Service, parse_service
+
+if TYPE_CHECKING:
+    from outgate.resources.native.external_service import ExternalService
 
 # Run by Kubernetes' controllers and kubelets.
 WORKLOADS = frozenset(
@@ -44,6 +47,7 @@ class Resources:
     """
 
     services: tuple[Service, ...]
+    external_services: tuple["ExternalService", ...]
     problems: tuple[Problem, ...]
     accepted: tuple[Document, ...]
     unknown: tuple[Document, ...]
@@ -63,9 +67,21 @@ class _Kind:
     parse: Callable[[Document, str], tuple[Any, tuple[Problem, ...]]]
 
 
+def _external_service(
+    document: Document, default_namespace: str
+) -> tuple["ExternalService | None", tuple[Problem, ...]]:
+    # Loaded where there is one: most commands have none, and are to start at once.
+    from outgate.resources.native.external_service import parse_external_service  # noqa: PLC0415
+
+    return parse_external_service(document, default_namespace)
+
+
 # By API group and kind.
 _KINDS: Mapping[tuple[str, str], _Kind] = {
     ("", "Service"): _Kind("v1", "services", parse_service),
+    ("outgate.dev", "ExternalService"): _Kind(
+        "outgate.dev/v1alpha1", "external_services", _external_service
+    ),
 }
 
 

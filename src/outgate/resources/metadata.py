@@ -1,12 +1,12 @@
 """The metadata that every Kubernetes object has, and the identity that it gives a document."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from outgate.resources.checks import Checker
 from outgate.resources.documents import Document
-from outgate.resources.names import dns_label, label_value, qualified_name, service_name
+from outgate.resources.names import Flaw, dns_label, label_value, qualified_name, service_name
 from outgate.resources.paths import child
 
 # k8s.io/apimachinery/pkg/api/validation: the keys and values of all annotations, in bytes.
@@ -48,15 +48,21 @@ class ObjectMeta:
     resource_version: str = ""
 
 
-def parse_metadata(check: Checker, document: Document, default_namespace: str) -> ObjectMeta:
-    """Metadata of a Service; what is wrong with it is noted in `check`."""
+def parse_metadata(
+    check: Checker,
+    document: Document,
+    default_namespace: str,
+    form: Callable[[str], Flaw | None] = service_name,
+) -> ObjectMeta:
+    """Metadata of an object whose name is of a form, as a Service has; what is wrong with it is noted in `check`."""
     metadata = check.mapping(document.value, "", "metadata") or {}
     check.unknown_fields(metadata, "metadata", _FIELDS)
     name = check.string(metadata, "metadata", "name")
     if name:
-        check.flaw("metadata.name", service_name(name))
+        check.flaw("metadata.name", form(name))
     elif metadata.get("name") in (None, "") and not check.failed_at("metadata"):
-        check.error("metadata.name", "is required", "the name that applications call")
+        hint = "the name that applications call" if form is service_name else ""
+        check.error("metadata.name", "is required", hint)
     namespace = check.string(metadata, "metadata", "namespace")
     if namespace:
         check.flaw("metadata.namespace", dns_label(namespace))
