@@ -52,13 +52,14 @@ class Authority:
         expires = -_DAY if kind is Certificate.EXPIRED else 30 * _DAY
         alone = kind is Certificate.SELF_SIGNED
         issuer, issuer_key = (subject, key) if alone else (self._name, self._key)
-        server = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
+        client = kind is Certificate.CLIENT
+        use = ExtendedKeyUsageOID.CLIENT_AUTH if client else ExtendedKeyUsageOID.SERVER_AUTH
         authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
         certificate = (
             self._builder(subject, key, expires=expires, issuer=issuer)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_key_usage(signs_certificates=False), critical=True)
-            .add_extension(server, critical=False)
+            .add_extension(x509.ExtendedKeyUsage([use]), critical=False)
             .add_extension(authority, critical=False)
             .add_extension(x509.SubjectAlternativeName([x509.DNSName(issued_to)]), critical=False)
             .sign(issuer_key, hashes.SHA256())

@@ -134,6 +134,18 @@ class SmallInternet:
         """Start it again."""
         self._running.call("resume", server=server)
 
+    def load(self, module: str, path: Path) -> None:
+        """Have a Python module, from folder `path`, add servers: `resume` starts each of them.
+
+        Its `extend(plan, context)` returns a `services.Extension`. What only some tests need costs
+        others, and the demo, nothing then.
+        """
+        self._running.call("load", module=module, path=str(path))
+
+    def tell(self, what: str, **arguments: Any) -> None:
+        """Have a module that was loaded do something; arguments are what JSON can say."""
+        self._running.call("tell", what=what, arguments=arguments)
+
     @staticmethod
     def sweep() -> None:
         """Remove what processes that were killed have left of small internets."""

@@ -41,12 +41,14 @@ class Protocol(enum.StrEnum):
 
 
 class Certificate(enum.StrEnum):
-    """What certificate a server shows; all but `TRUSTED` are refused by whoever verifies."""
+    """What certificate is shown; of a server's, all but `TRUSTED` are refused by whoever verifies."""
 
     TRUSTED = "trusted"
     EXPIRED = "expired"
     SELF_SIGNED = "self-signed"
     WRONG_NAME = "wrong-name"
+    CLIENT = "client"
+    """What a client shows to a server that wants to know who it is."""
 
 
 @dataclass(frozen=True, slots=True)

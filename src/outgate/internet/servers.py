@@ -6,12 +6,14 @@ or was killed, it ends too, and with it the namespace and all that is in it.
 """
 
 import argparse
+import importlib
 import json
 import os
 import sys
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from outgate.internet import owners
 from outgate.internet.canary import Recorder, Watch
 from outgate.internet.certificates import Authority
 from outgate.internet.plan import Plan
-from outgate.internet.services import Closable, Context, open_server
+from outgate.internet.services import Closable, Context, Extension, open_server
 from outgate.internet.zone import Zone
 
 Command = dict[str, Any]
@@ -30,16 +32,19 @@ class Internet:
 
     def __init__(self, plan: Plan, folder: Path) -> None:
         """Prepare all that needs no network."""
-        self._interface = plan.inner_interface
+        self._plan = plan
         self._recorder = Recorder(folder / "canary")
         self._context = Context(self._recorder, Zone(plan.records()), Authority(folder))
-        self._servers = {server.name: server for server in plan.servers()}
+        self._servers: dict[str, Callable[[], tuple[Closable, ...]]] = {
+            server.name: partial(open_server, server, self._context) for server in plan.servers()
+        }
+        self._added: dict[str, Callable[[Command], None]] = {}
         self._running: dict[str, tuple[Closable, ...]] = {}
         self._watch: Watch | None = None
 
     def open(self, _command: Command) -> None:
         """Record packets from now on, and start all servers."""
-        self._watch = Watch(self._interface, self._recorder)
+        self._watch = Watch(self._plan.inner_interface, self._recorder)
         for name in self._servers:
             self.resume({"server": name})
 
@@ -53,12 +58,30 @@ class Internet:
         """Start a server that is stopped."""
         name = self._known(command)
         if name not in self._running:
-            self._running[name] = open_server(self._servers[name], self._context)
+            self._running[name] = self._servers[name]()
 
     def record(self, command: Command) -> None:
         """Change the DNS."""
         zone = self._context.zone
         zone.set(command["name"], command["type"], command["values"], command["ttl"])
+
+    def load(self, command: Command) -> None:
+        """Have a module add servers, which `resume` starts, and commands."""
+        if command["path"] not in sys.path:
+            sys.path.append(command["path"])
+        extension: Extension = importlib.import_module(command["module"]).extend(
+            self._plan, self._context
+        )
+        if taken := self._servers.keys() & extension.servers.keys():
+            raise ValueError(f"there are servers of that name: {', '.join(sorted(taken))}")
+        self._servers |= extension.servers
+        self._added |= extension.commands
+
+    def tell(self, command: Command) -> None:
+        """Obey a command that a module added."""
+        if command["what"] not in self._added:
+            raise ValueError(f"no module has added {command['what']!r}")
+        self._added[command["what"]](command["arguments"])
 
     def flush(self, _command: Command) -> None:
         """Have all that has arrived in the file of records."""
@@ -79,6 +102,8 @@ def serve(internet: Internet) -> None:
         "pause": internet.pause,
         "resume": internet.resume,
         "record": internet.record,
+        "load": internet.load,
+        "tell": internet.tell,
         "flush": internet.flush,
     }
     # Whatever a library prints belongs into the log, not among the answers.
@@ -89,7 +114,7 @@ def serve(internet: Internet) -> None:
         try:
             commands[command["do"]](command)
             answer: dict[str, Any] = {"ok": True}
-        except (OSError, ValueError) as error:
+        except (ImportError, OSError, ValueError) as error:
             answer = {"error": str(error)}
         answers.write(json.dumps(answer) + "\n")
         answers.flush()

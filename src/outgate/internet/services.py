@@ -5,7 +5,7 @@ import socket
 import socketserver
 import ssl
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -46,6 +46,14 @@ class Context:
     recorder: Recorder
     zone: Zone
     authority: Authority
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """Servers that a module adds, by name, and commands of its own; see `SmallInternet.load`."""
+
+    servers: Mapping[str, Callable[[], tuple[Closable, ...]]]
+    commands: Mapping[str, Callable[[Mapping[str, Any]], None]]
 
 
 def open_server(server: plan.Server, context: Context) -> tuple[Closable, ...]:

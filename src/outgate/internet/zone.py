@@ -1,4 +1,7 @@
-"""What the DNS server answers: a table of records that can change at any time."""
+"""What the DNS server answers: a table of records that can change at any time.
+
+A name `*.example` stands for all names below `example` that are not there themselves (RFC 4592).
+"""
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -52,7 +55,7 @@ class Zone:
             reply.add_answer(*RR.fromZone(line))
         if not reply.rr:
             reply.add_auth(*RR.fromZone(_SOA))
-            if not any(known == name for known, _ in records):
+            if _owner(records, name) is None:
                 reply.header.rcode = RCODE.NXDOMAIN
         return reply
 
@@ -65,13 +68,24 @@ def _line(name: str, kind: str, value: str, ttl: int) -> str:
     return f"{name}. {ttl} IN {kind} {value}"
 
 
+def _owner(records: Kept, name: str) -> str | None:
+    """Return the name in the table that answers for `name`."""
+    names = {known for known, _ in records}
+    if name in names:
+        return name
+    labels = name.split(".")
+    above = (".".join(("*", *labels[n:])) for n in range(1, len(labels)))
+    return next((wildcard for wildcard in above if wildcard in names), None)
+
+
 def _lookup(records: Kept, name: str, kind: str) -> Iterator[str]:
     """Yield the answer's records, aliases followed, each as a line of a zone file."""
     for _ in range(_CHAIN):
-        values, ttl = records.get((name, kind), ((), 0))
+        owner = _owner(records, name) or name
+        values, ttl = records.get((owner, kind), ((), 0))
         for value in values:
             yield _line(name, kind, value, ttl)
-        aliases, ttl = records.get((name, "CNAME"), ((), 0))
+        aliases, ttl = records.get((owner, "CNAME"), ((), 0))
         if kind == "CNAME" or not aliases:
             return
         yield _line(name, "CNAME", aliases[0], ttl)

@@ -76,3 +76,14 @@ def test_a_value_not_of_its_type_is_refused_and_changes_nothing(
     with pytest.raises(ValueError, match=r"httpbin\.org"):
         zone.set("httpbin.org", kind, [value], 1)
     assert len(_answers(zone, "httpbin.org")) == 1
+
+
+def test_a_wildcard_answers_for_what_is_not_there_itself(zone: Zone) -> None:
+    zone.set("*.wild.test", "A", ["192.0.2.1"], ttl=1)
+    zone.set("odd.wild.test", "AAAA", ["2001:db8::1"], ttl=1)
+    for name in ("a.wild.test", "a.b.wild.test"):
+        assert _answers(zone, name) == [("A", "192.0.2.1", 1)]
+        assert _ask(zone, name, "AAAA").header.rcode == RCODE.NOERROR
+    assert _answers(zone, "odd.wild.test") == []
+    assert _ask(zone, "odd.wild.test").header.rcode == RCODE.NOERROR
+    assert _ask(zone, "wild.test").header.rcode == RCODE.NXDOMAIN
