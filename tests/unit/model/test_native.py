@@ -55,8 +55,8 @@ def test_visibility() -> None:
     own, some, everybody = (
         destination(ports + text) for text in ("", "  exportTo: [., apps]\n", "  exportTo: ['*']\n")
     )
-    assert own.visible == {"tools"}
-    assert some.visible == {"tools", "apps"}
+    assert own.visible == frozenset({"tools"})
+    assert some.visible == frozenset({"tools", "apps"})
     assert everybody.visible is None
 
 
