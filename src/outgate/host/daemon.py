@@ -16,6 +16,7 @@ from outgate.host import guarding, machine, proxies, rotating
 from outgate.host.api import Api
 from outgate.host.certificates import authority_at
 from outgate.host.fleet import Fleet
+from outgate.host.materials import LOOK_SECONDS, Files
 from outgate.host.mesh import Mesh
 from outgate.host.plan import Layout
 from outgate.host.proxies import EGRESS, Proxy
@@ -28,7 +29,7 @@ from outgate.serve.server import Server
 from outgate.settings import Settings
 from outgate.xds import tunnels
 from outgate.xds.clusters import Upstream
-from outgate.xds.egress import Site
+from outgate.xds.egress import Delta, Site
 
 _log = logging.getLogger(__name__)
 
@@ -74,6 +75,7 @@ class Daemon:
     server: Server
     egress: Proxy
     fleet: Fleet
+    files: Files = field(default_factory=Files)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -81,7 +83,11 @@ class Daemon:
         """Read manifests that changed, and return the revision in which they are programmed."""
         async with self.changing:
             manifests = [(str(each), read_file(each) if each.is_file() else None) for each in files]
-            return self.fleet.apply(self.mesh.update_files(manifests))
+            delta = self.mesh.update_files(manifests)
+            return self.fleet.apply(delta.and_then(self._materials()))
+
+    def _materials(self) -> Delta:
+        return self.mesh.update_materials(self.files.changes(self.mesh.vault.materials()))
 
     async def settled(self, revision: int) -> tuple[str, ...]:
         """Wait until Envoy has taken a revision; return what it refuses."""
@@ -111,6 +117,7 @@ class Daemon:
                     group.create_task(self.certificates.run()),
                     group.create_task(self._watch()),
                     group.create_task(self._rotate()),
+                    group.create_task(self._look()),
                     group.create_task(collecting.run(lambda: self.publisher.revision)),
                     group.create_task(self.fleet.run()),
                 ]
@@ -131,6 +138,15 @@ class Daemon:
         await self.fleet.remove_all()
         await self.egress.supervisor.stop()
         await guarding.remove(self.layout)
+
+    async def _look(self) -> None:
+        """Take in files with certificates and credentials that have changed."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            async with self.changing:
+                delta = self._materials()
+                if delta != Delta():
+                    self.fleet.apply(delta)
 
     async def _rotate(self) -> None:
         most = self.layout.settings.egress_log_megabytes * 1_000_000

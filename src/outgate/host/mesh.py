@@ -18,10 +18,12 @@ from outgate.resources.kinds import Resource, parse
 from outgate.resources.manifests import Manifests
 from outgate.resources.problems import Location, Problem
 from outgate.resources.services import Service
+from outgate.traffic.references import Material
 from outgate.xds import egress
 from outgate.xds import snapshot as xds
 from outgate.xds.clusters import Upstream
 from outgate.xds.egress import Delta, Key, Programmed, Site
+from outgate.xds.materials import Vault
 
 
 @dataclass(slots=True)
@@ -32,6 +34,7 @@ class Mesh:
     upstream: Upstream
     programmed: Programmed = field(default_factory=Programmed)
     assembly: Assembly = field(default_factory=Assembly)
+    vault: Vault = field(default_factory=Vault)
     files: dict[str, dict[Source, Resource]] = field(default_factory=dict)
     wrong: dict[str, tuple[Problem, ...]] = field(default_factory=dict)
     owners: dict[Source, set[str]] = field(default_factory=dict)
@@ -51,6 +54,7 @@ class Mesh:
             first, *others = sorted(files)
             found += [self._duplicate(source, first, other) for other in others]
         found += [self._refused(name) for name in self.programmed.allocation.refused()]
+        found += [self._lacking(owner, message) for owner, message in self.vault.problems()]
         return tuple(sorted(found, key=lambda each: (each.location, each.path, each.message)))
 
     def _duplicate(self, source: Source, first: str, other: str) -> Problem:
@@ -58,6 +62,17 @@ class Mesh:
         message = f"a {source.kind} of this name and namespace is already in {first}, which counts"
         hint = "remove one of the two, or rename it"
         return Problem(place, str(source), "metadata.name", message, hint)
+
+    def _lacking(self, owner: Name | str, message: str) -> Problem:
+        sources = [
+            each.source
+            for each in self.assembly.declared.values()
+            if any(one.name == owner for one in each.destinations)
+            or any(one.namespace == owner for one in each.policies)
+        ]
+        source = min(sources, default=None)
+        place = self.assembly.declared[source].location if source else Location(str(owner))
+        return Problem(place, str(source or ""), "spec", message)
 
     def _refused(self, name: Name) -> Problem:
         source = Source("Service", name.namespace, name.name)
@@ -125,10 +140,11 @@ class Mesh:
             self.selecting.pop(source, None)
             if isinstance(resource, Service) and resource.selector:
                 self.selecting[source] = resource
-            changes.append(
-                (source, declare(resource, self.workloads.values()) if resource else None)
-            )
+            declared = declare(resource, self.workloads.values()) if resource else None
+            self._hold(source, declared)
+            changes.append((source, declared))
         change = self.assembly.update(changes)
+        self.vault.follow(change, self.assembly)
         touched = set(pods)
         for name in (*change.removed, *(each.name for each in change.changed)):
             touched |= _pods(self.programmed.destinations.get(name))
@@ -145,7 +161,17 @@ class Mesh:
         )
         if self.programmed.http_ports != before:
             touched |= set(self.workloads)
-        return self._with_workloads(delta, touched)
+        return self._with_workloads(delta, touched).and_then(self.vault.delta())
+
+    def _hold(self, source: Source, new: Declarations | None) -> None:
+        old = self.assembly.declared.get(source)
+        gone = ((material, None) for material, _ in old.materials) if old else ()
+        self.vault.hold(dict((*gone, *(new.materials if new else ()))).items())
+
+    def update_materials(self, changes: Iterable[tuple[Material, bytes | None]]) -> Delta:
+        """Take in what files hold now (None: they cannot be read)."""
+        self.vault.hold(changes)
+        return self.vault.delta()
 
     def _with_workloads(self, delta: Delta, touched: Iterable[Name]) -> Delta:
         served = self._served()

@@ -30,6 +30,7 @@ from outgate.kube.debugging import Debug
 from outgate.kube.discovering import Discovered
 from outgate.kube.fleet import Fleet
 from outgate.kube.health import Health
+from outgate.kube.materials import Fetched, Values
 from outgate.kube.mesh import Mesh
 from outgate.kube.namespaces import Namespaces
 from outgate.kube.policies import Held
@@ -105,6 +106,7 @@ class Controller:
     _nodes: dict[Name, Mapping[str, Any]] = field(default_factory=dict)
     _slices: dict[Name, Mapping[str, Any]] = field(default_factory=dict)
     _declaring: Discovered = field(init=False)
+    _fetched: Fetched = field(init=False)
 
     async def run(self) -> None:
         """Serve until told to stop."""
@@ -130,6 +132,7 @@ class Controller:
                 tasks = [group.create_task(each.run()) for each in followers]
                 tasks += [
                     group.create_task(self._declaring.run()),
+                    group.create_task(self._fetched.run()),
                     group.create_task(self._program()),
                     group.create_task(self.certificates.run()),
                     group.create_task(self.namespaces.run(self.complete)),
@@ -155,6 +158,7 @@ class Controller:
         webhook = Scope(fields={"metadata.name": naming.WEBHOOK})
         client, namespaces = self.client, self.namespaces
         self._declaring = Discovered(client, self._take_declaring)
+        self._fetched = Fetched(client, self._take_materials)
         followers = [
             Follower(client, kinds.ENDPOINT_SLICE, self._take_slices, places),
             Follower(client, kinds.NAMESPACE, self._take_namespaces),
@@ -186,6 +190,10 @@ class Controller:
         for name, item in changes.items():
             self._changes[Source(kind, name.namespace, name.name)] = item
         self._wake.set()
+
+    def _take_materials(self, values: Values) -> None:
+        delta = self.mesh.update_materials(values.items())
+        self.egress.publish(delta.changed, delta.removed)
 
     def _take_namespaces(self, changes: Changes) -> None:
         self.namespaces.namespaces(changes)
@@ -229,6 +237,7 @@ class Controller:
         changes, self._changes = self._changes, {}
         delta = self.mesh.update(changes.items())
         revision = self.egress.publish(delta.changed, delta.removed)
+        self._fetched.want(self.mesh.vault.materials())
         services = {
             Name(each.namespace, each.name): item
             for each, item in changes.items()

@@ -14,6 +14,7 @@ SERVICE: Final[Kind] = create_namespaced_resource("", "v1", "Service", "services
 CONFIG_MAP: Final[Kind] = create_namespaced_resource(
     "", "v1", "ConfigMap", "configmaps", verbs=READ
 )
+SECRET: Final[Kind] = create_namespaced_resource("", "v1", "Secret", "secrets", verbs=READ)
 ENDPOINT_SLICE: Final[Kind] = create_namespaced_resource(
     "discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", verbs=READ
 )

@@ -13,13 +13,16 @@ from outgate.model.assembling import Assembly
 from outgate.model.declarations import Declarations, Source
 from outgate.model.deriving import declare
 from outgate.model.destinations import External
+from outgate.model.materials import files
 from outgate.model.names import Name
 from outgate.resources.documents import Document, Lines
 from outgate.resources.kinds import parse, plural
 from outgate.resources.problems import Location, Problem
+from outgate.traffic.references import Material
 from outgate.xds import egress
 from outgate.xds.clusters import Upstream
 from outgate.xds.egress import Delta, Programmed, Site
+from outgate.xds.materials import Vault
 
 
 @dataclass(slots=True)
@@ -30,6 +33,7 @@ class Mesh:
     upstream: Upstream
     programmed: Programmed = field(default_factory=Programmed)
     assembly: Assembly = field(default_factory=Assembly)
+    vault: Vault = field(default_factory=Vault)
     wrong: dict[Source, tuple[Problem, ...]] = field(default_factory=dict)
     """What is wrong with each resource by itself."""
     _refused: frozenset[Name] = frozenset()
@@ -43,12 +47,26 @@ class Mesh:
         found = (*self.wrong.get(source, ()), *self.assembly.found.get(source, ()))
         if source.kind == "Service" and Name(source.namespace, source.name) in self._refused:
             found += (Problem(_place(source), str(source), "spec.ports", FULL),)
-        return found
+        declared = self.assembly.declared.get(source)
+        owners: set[Name | str] = set()
+        if declared:
+            owners |= {each.name for each in declared.destinations}
+            owners |= {each.namespace for each in declared.policies}
+        lacking = (message for owner, message in self.vault.problems() if owner in owners)
+        return (*found, *(Problem(_place(source), str(source), "spec", each) for each in lacking))
 
     def all_problems(self) -> Iterator[Problem]:
         """Yield all that is wrong, by resource."""
         refused = {Source("Service", each.namespace, each.name) for each in self._refused}
-        for source in sorted(self.wrong.keys() | self.assembly.found.keys() | refused):
+        lacking = {owner for owner, _ in self.vault.problems()}
+        lacking_sources = {
+            source
+            for source, declared in self.assembly.declared.items()
+            if any(each.name in lacking for each in declared.destinations)
+            or any(each.namespace in lacking for each in declared.policies)
+        }
+        known = self.wrong.keys() | self.assembly.found.keys() | refused | lacking_sources
+        for source in sorted(known):
             yield from self.problems(source)
 
     def update(self, changes: Iterable[tuple[Source, Mapping[str, Any] | None]]) -> Delta:
@@ -59,7 +77,13 @@ class Mesh:
             self.programmed, change.changed, change.removed, self.site, self.upstream
         )
         self._refused = self.programmed.allocation.refused()
-        return delta
+        self.vault.follow(change, self.assembly)
+        return delta.and_then(self.vault.delta())
+
+    def update_materials(self, changes: Iterable[tuple[Material, bytes | None]]) -> Delta:
+        """Take in what Secrets and ConfigMaps hold now (None: there is none)."""
+        self.vault.hold(changes)
+        return self.vault.delta()
 
     def _derive(self, source: Source, item: Mapping[str, Any] | None) -> Declarations | None:
         self.wrong.pop(source, None)
@@ -91,7 +115,14 @@ class Mesh:
         if parsed.problems:
             self.wrong[source] = parsed.problems
         resource = next(parsed.every(), None)
-        return declare(resource) if resource else None
+        declared = declare(resource) if resource else None
+        if declared and (named := files(declared)):
+            # The files of an egress, or of a controller, are not for whoever may write a resource.
+            message = f"{named[0]} is a file, and in a cluster certificates and credentials are in Secrets"
+            problem = Problem(_place(source), str(source), "spec", message, "name a Secret")
+            self.wrong[source] = (*parsed.problems, problem)
+            return None
+        return declared
 
 
 def _nowhere(source: Source, item: Mapping[str, Any]) -> Declarations:

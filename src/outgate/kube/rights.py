@@ -14,6 +14,10 @@ def _rule(group: str, resources: str, verbs: str, *names: str) -> Manifest:
     return rule | ({"resourceNames": list(names)} if names else {})
 
 
+MATERIALS = "outgate-materials"
+"""A ClusterRole that is bound to nobody: a RoleBinding in a namespace lets the controller read what resources name."""
+
+
 def rights(held: Held = Held.NONE) -> list[Manifest]:
     """Return what the controller may do; the egress may do nothing, and has no token for the API server."""
     everywhere = [
@@ -41,7 +45,18 @@ def rights(held: Held = Held.NONE) -> list[Manifest]:
     ]
     name = naming.CONTROLLER
     asked = [] if held is Held.NONE else _for_policies()
-    return [*_bound("ClusterRole", name, everywhere), *_bound("Role", name, own), *asked]
+    materials = objects.make(
+        f"{_GROUP}/v1",
+        "ClusterRole",
+        MATERIALS,
+        rules=[_rule("", "secrets configmaps", "list watch")],
+    )
+    return [
+        *_bound("ClusterRole", name, everywhere),
+        *_bound("Role", name, own),
+        materials,
+        *asked,
+    ]
 
 
 def _for_declaring() -> list[Manifest]:

@@ -3,12 +3,13 @@
 A front end is a function from a typed resource to this. What follows from all of them together, `assembling` says.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from outgate.model.destinations import Destination
 from outgate.model.names import Name
 from outgate.resources.problems import Location
 from outgate.traffic.permitting import Policy
+from outgate.traffic.references import Material
 from outgate.traffic.routing import Rule
 from outgate.traffic.upstream import Upstream
 
@@ -64,6 +65,8 @@ class Declarations:
     routings: tuple[Routing, ...] = ()
     tunings: tuple[Tuning, ...] = ()
     policies: tuple[Policy, ...] = ()
+    materials: tuple[tuple[Material, bytes], ...] = field(default=(), repr=False)
+    """What a Secret or ConfigMap holds."""
 
     @property
     def rank(self) -> tuple[str, Source]:

@@ -3,7 +3,8 @@
 Internal services need the pods that their selector names, so that the cluster inside keeps working.
 """
 
-from collections.abc import Iterable
+import importlib
+from collections.abc import Callable, Iterable
 
 from outgate.model.declarations import Declarations, Source
 from outgate.model.destinations import Destination, Endpoint, External, Internal, Port
@@ -11,7 +12,9 @@ from outgate.model.names import Name
 from outgate.model.workloads import Workload
 from outgate.resources.kinds import Resource
 from outgate.resources.protocols import protocol_of
+from outgate.resources.secrets import ConfigMap, Secret
 from outgate.resources.services import Service, ServicePort
+from outgate.traffic.references import ConfigMapKey, SecretKey
 
 
 def source_of(resource: Resource) -> Source:
@@ -25,6 +28,34 @@ def declare(resource: Resource, workloads: Iterable[Workload] = ()) -> Declarati
     match resource:
         case Service():
             return _service(resource, workloads)
+        case Secret() | ConfigMap():
+            return _materials(resource)
+        case _:
+            return _later(resource)
+
+
+def _later(resource: Resource) -> Declarations:
+    module, function = _LATER[type(resource).__name__]
+    found: Callable[[Resource], Declarations] = getattr(
+        importlib.import_module(f"outgate.model.{module}"), function
+    )
+    return found(resource)
+
+
+# Loaded where there is something for them: most commands have none, and are to start at once.
+_LATER = {
+    "ExternalService": ("native", "external_service"),
+}
+
+
+def _materials(resource: Secret | ConfigMap) -> Declarations:
+    kind = SecretKey if isinstance(resource, Secret) else ConfigMapKey
+    source = source_of(resource)
+    held = tuple(
+        (kind(source.namespace, source.name, key), value)
+        for key, value in sorted(resource.data.items())
+    )
+    return Declarations(source, resource.location, materials=held)
 
 
 def _service(service: Service, workloads: Iterable[Workload]) -> Declarations:

@@ -3,6 +3,7 @@
 A new kind is one line in `_KINDS` and one field of `Resources`.
 """
 
+import importlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from outgate.resources.documents import Document
 from outgate.resources.metadata import identity
 from outgate.resources.paths import quote, typed
 from outgate.resources.problems import Problem, Severity
+from outgate.resources.secrets import ConfigMap, Secret, parse_config_map, parse_secret
 from outgate.resources.services import Service, parse_service
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ WORKLOADS = frozenset(
     )
 )
 
-Resource = Service
+Resource = Any
 """A valid resource of any kind that is used, with `metadata` and a `location`; its class is named as the kind is."""
 
 _GROUP_VERSION = re.compile(r"(?:([^/]+)/)?([^/]+)")
@@ -47,6 +49,8 @@ class Resources:
     """
 
     services: tuple[Service, ...]
+    secrets: tuple[Secret, ...]
+    config_maps: tuple[ConfigMap, ...]
     external_services: tuple["ExternalService", ...]
     problems: tuple[Problem, ...]
     accepted: tuple[Document, ...]
@@ -58,29 +62,37 @@ class Resources:
             yield from getattr(self, kind.field)
 
 
+Parse = Callable[[Document, str], tuple[Any, tuple[Problem, ...]]]
+
+
 @dataclass(frozen=True, slots=True)
 class _Kind:
     """`field` of Resources holds what `parse` makes of a document and a default namespace."""
 
     api_version: str
     field: str
-    parse: Callable[[Document, str], tuple[Any, tuple[Problem, ...]]]
+    parse: Parse
 
 
-def _external_service(
-    document: Document, default_namespace: str
-) -> tuple["ExternalService | None", tuple[Problem, ...]]:
-    # Loaded where there is one: most commands have none, and are to start at once.
-    from outgate.resources.native.external_service import parse_external_service  # noqa: PLC0415
+def _later(module: str, function: str) -> Parse:
+    """Return a parser that is loaded when there is something for it: most commands have none, and start at once."""
 
-    return parse_external_service(document, default_namespace)
+    def parse(document: Document, default_namespace: str) -> tuple[Any, tuple[Problem, ...]]:
+        found: Parse = getattr(importlib.import_module(f"outgate.resources.{module}"), function)
+        return found(document, default_namespace)
+
+    return parse
 
 
 # By API group and kind.
 _KINDS: Mapping[tuple[str, str], _Kind] = {
     ("", "Service"): _Kind("v1", "services", parse_service),
+    ("", "Secret"): _Kind("v1", "secrets", parse_secret),
+    ("", "ConfigMap"): _Kind("v1", "config_maps", parse_config_map),
     ("outgate.dev", "ExternalService"): _Kind(
-        "outgate.dev/v1alpha1", "external_services", _external_service
+        "outgate.dev/v1alpha1",
+        "external_services",
+        _later("native.external_service", "parse_external_service"),
     ),
 }
 

@@ -63,6 +63,10 @@ class Delta:
     changed: tuple[Resource, ...] = ()
     removed: tuple[Key, ...] = ()
 
+    def and_then(self, other: "Delta") -> "Delta":
+        """Return both as one; they are about different resources."""
+        return Delta((*self.changed, *other.changed), (*self.removed, *other.removed))
+
 
 def shared(site: Site, upstream: Upstream) -> tuple[Resource, ...]:
     """Return what is there without any service or workload."""

@@ -56,7 +56,13 @@ def test_pods_are_restricted() -> None:
 
 def test_rights_are_the_least() -> None:
     found = install()
-    roles = [each for each in found if each["kind"] in ("Role", "ClusterRole")]
+    bound = {each["roleRef"]["name"] for each in found if each["kind"].endswith("RoleBinding")}
+    assert "outgate-materials" not in bound
+    roles = [
+        each
+        for each in found
+        if each["kind"] in ("Role", "ClusterRole") and each["metadata"]["name"] in bound
+    ]
     rules = [rule for each in roles for rule in each["rules"]]
     assert len(roles) == 2
     for rule in rules:

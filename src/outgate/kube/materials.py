@@ -1,0 +1,97 @@
+"""Reads the Secrets and ConfigMaps that resources name: each by its name, and no other.
+
+The controller may do so where somebody has given it the right, namespace by namespace (`rights.MATERIALS`).
+"""
+
+import asyncio
+import base64
+import binascii
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from outgate.kube import kinds
+from outgate.kube.client import Client, Scope
+from outgate.kube.kinds import Item, Kind
+from outgate.kube.watching import Changes, Follower
+from outgate.traffic.references import ConfigMapKey, FileKey, Material, SecretKey
+
+Values = Mapping[Material, bytes | None]
+_Held = tuple[type[SecretKey] | type[ConfigMapKey], str, str]
+_KINDS: Mapping[type[SecretKey] | type[ConfigMapKey], Kind] = {
+    SecretKey: kinds.SECRET,
+    ConfigMapKey: kinds.CONFIG_MAP,
+}
+
+
+@dataclass(slots=True, eq=False)
+class Fetched:
+    """Follows what is wanted; `take` is told what each entry holds."""
+
+    client: Client
+    take: Callable[[Values], None]
+    _wanted: dict[_Held, set[Material]] = field(default_factory=dict)
+    _items: dict[_Held, Item | None] = field(default_factory=dict, repr=False)
+    _running: dict[_Held, asyncio.Task[None]] = field(default_factory=dict)
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def want(self, materials: Iterable[Material]) -> None:
+        """Have these, and no others, followed from now on."""
+        wanted: dict[_Held, set[Material]] = {}
+        for each in materials:
+            if not isinstance(each, FileKey):
+                wanted.setdefault((type(each), each.namespace, each.name), set()).add(each)
+        if wanted == self._wanted:
+            return
+        before, self._wanted = self._wanted, wanted
+        for held, entries in wanted.items():
+            if entries != before.get(held) and held in self._items:
+                self._tell(held)
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                for held in self._running.keys() - self._wanted.keys():
+                    self._running.pop(held).cancel()
+                    self._items.pop(held, None)
+                for held in self._wanted.keys() - self._running.keys():
+                    self._running[held] = group.create_task(self._follower(held).run())
+                await self._wake.wait()
+                self._wake.clear()
+
+    def _follower(self, held: _Held) -> Follower:
+        kind, namespace, name = held
+
+        def changed(changes: Changes) -> None:
+            self._items[held] = next((each for each in changes.values() if each is not None), None)
+            self._tell(held)
+
+        scope = Scope(namespace, fields={"metadata.name": name})
+        return Follower(self.client, _KINDS[kind], changed, scope)
+
+    def _tell(self, held: _Held) -> None:
+        entries = values(self._items[held], held[0])
+        wanted = self._wanted.get(held, set())
+        self.take({each: entries.get(each.key) for each in wanted if not isinstance(each, FileKey)})
+
+
+def values(item: Item | None, kind: type[SecretKey] | type[ConfigMapKey]) -> dict[str, bytes]:
+    """Return what a Secret or ConfigMap holds, by entry; what is not base64 where it has to be is left out."""
+    if item is None:
+        return {}
+    data = item.get("data") or {}
+    if kind is SecretKey:
+        return _decoded(data)
+    plain = {key: str(value).encode() for key, value in data.items()}
+    return plain | _decoded(item.get("binaryData") or {})
+
+
+def _decoded(entries: Mapping[str, str]) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    for key, value in entries.items():
+        try:
+            found[key] = base64.b64decode(value, validate=True)
+        except (binascii.Error, ValueError, TypeError):
+            continue
+    return found

@@ -1,0 +1,62 @@
+"""What Secrets and ConfigMaps of a cluster hold, and that files are none of a cluster's business."""
+
+from typing import Any
+
+from outgate.kube.controller import SITE
+from outgate.kube.materials import values
+from outgate.kube.mesh import Mesh
+from outgate.model.declarations import Source
+from outgate.settings import Settings
+from outgate.traffic.references import ConfigMapKey, SecretKey
+from outgate.xds.clusters import Upstream
+from outgate.xds.materials import describe
+from outgate.xds.secrets import SECRET
+
+SOURCE = Source("ExternalService", "ns", "e")
+KEY = SecretKey("ns", "ca", "ca.crt")
+
+
+def resource(ca: dict[str, Any]) -> dict[str, Any]:
+    port = {"port": 80, "protocol": "HTTP", "tls": {"ca": ca}}
+    return {
+        "apiVersion": "outgate.dev/v1alpha1",
+        "kind": "ExternalService",
+        "metadata": {"name": "e", "namespace": "ns"},
+        "spec": {"hosts": ["api.example.com"], "ports": [port]},
+    }
+
+
+def mesh() -> Mesh:
+    return Mesh(SITE, Upstream(Settings(), "/ca.pem", marked=False))
+
+
+def test_entries_are_read_as_each_kind_has_them() -> None:
+    item = {"data": {"a": "eA==", "b": "not base64!"}, "binaryData": {"c": "eQ=="}}
+    assert values(item, SecretKey) == {"a": b"x"}
+    assert values(item, ConfigMapKey) == {"a": b"eA==", "b": b"not base64!", "c": b"y"}
+    assert values(None, SecretKey) == {}
+
+
+def test_a_file_is_refused_in_a_cluster() -> None:
+    own = mesh()
+    own.update([(SOURCE, resource({"file": "/var/run/secrets/token"}))])
+    (problem,) = own.problems(SOURCE)
+    assert problem.message == (
+        "/var/run/secrets/token is a file, and in a cluster certificates and credentials are in Secrets"
+    )
+    assert own.programmed.destinations == {}
+
+
+def test_what_a_secret_holds_is_served_and_what_is_missing_is_said() -> None:
+    own = mesh()
+    own.update([(SOURCE, resource({"secretRef": {"name": "ca", "key": "ca.crt"}}))])
+    assert [each.message for each in own.problems(SOURCE)] == [
+        f"there is no {describe(KEY)}: calls that need it fail"
+    ]
+    assert own.vault.materials() == {KEY}
+    delta = own.update_materials([(KEY, b"-----BEGIN CERTIFICATE-----\nx")])
+    assert not delta.changed
+    assert "has no certificates in PEM" in own.problems(SOURCE)[0].message
+    own.update([(SOURCE, None)])
+    assert own.vault.materials() == set()
+    assert all(each.type_url != SECRET for each in own.update_materials([(KEY, None)]).changed)
