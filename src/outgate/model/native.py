@@ -5,9 +5,17 @@ from dataclasses import fields, replace
 from outgate.model.declarations import Declarations, Source
 from outgate.model.destinations import EVERYWHERE, External, Port
 from outgate.model.names import Name
-from outgate.resources.native.connecting import TlsSpec
+from outgate.resources.native.behaviours import Behaviour
+from outgate.resources.native.egress_policy import (
+    CalleeSpec,
+    CredentialSpec,
+    EgressPolicy,
+    PolicyRuleSpec,
+)
 from outgate.resources.native.external_service import ExternalService, PortSpec
-from outgate.resources.native.routing import BackendSpec, Behaviour, RuleSpec
+from outgate.resources.native.routing import BackendSpec, RuleSpec
+from outgate.resources.native.tls import TlsSpec
+from outgate.traffic.permitting import Callee, Credential, Policy, PolicyRule
 from outgate.traffic.references import FileKey, Protocol, SecretKey
 from outgate.traffic.routing import Backend, Edits, Mirror, Rule, Timeouts
 from outgate.traffic.upstream import Tls, Upstream
@@ -122,3 +130,37 @@ def _backend(spec: BackendSpec, namespace: str) -> Backend:
         spec.request,
         spec.response,
     )
+
+
+def egress_policy(resource: EgressPolicy) -> Declarations:
+    """Return what an EgressPolicy declares."""
+    metadata = resource.metadata
+    source = Source("EgressPolicy", metadata.namespace, metadata.name)
+    rules = tuple(_policy_rule(each, metadata.namespace) for each in resource.rules)
+    policy = Policy(metadata.namespace, metadata.name, resource.subject, rules, resource.mode)
+    return Declarations(source, resource.location, metadata.creation_timestamp, policies=(policy,))
+
+
+def _policy_rule(spec: PolicyRuleSpec, namespace: str) -> PolicyRule:
+    return PolicyRule(
+        spec.action,
+        tuple(_callee(each, namespace) for each in spec.to),
+        spec.http,
+        spec.rate_limit,
+        spec.global_limit,
+        _credential(spec.credential, namespace),
+    )
+
+
+def _credential(spec: CredentialSpec | None, namespace: str) -> Credential | None:
+    if spec is None:
+        return None
+    return Credential(spec.header, spec.value.material(namespace), spec.prefix)
+
+
+def _callee(spec: CalleeSpec, namespace: str) -> Callee:
+    if not spec.external_service and not spec.service:
+        return Callee(host=spec.host, ports=spec.ports)
+    kind = "ExternalService" if spec.external_service else "Service"
+    name = spec.external_service or spec.service
+    return Callee(kind, spec.namespace or namespace, name, ports=spec.ports)

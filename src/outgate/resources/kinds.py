@@ -18,6 +18,7 @@ from outgate.resources.secrets import ConfigMap, Secret, parse_config_map, parse
 from outgate.resources.services import Service, parse_service
 
 if TYPE_CHECKING:
+    from outgate.resources.native.egress_policy import EgressPolicy
     from outgate.resources.native.external_service import ExternalService
 
 # Run by Kubernetes' controllers and kubelets.
@@ -52,6 +53,7 @@ class Resources:
     secrets: tuple[Secret, ...]
     config_maps: tuple[ConfigMap, ...]
     external_services: tuple["ExternalService", ...]
+    egress_policies: tuple["EgressPolicy", ...]
     problems: tuple[Problem, ...]
     accepted: tuple[Document, ...]
     unknown: tuple[Document, ...]
@@ -84,6 +86,14 @@ def _later(module: str, function: str) -> Parse:
     return parse
 
 
+def _egress_policy(
+    document: Document, default_namespace: str
+) -> tuple["EgressPolicy | None", tuple[Problem, ...]]:
+    from outgate.resources.native.egress_policy import parse_egress_policy  # noqa: PLC0415
+
+    return parse_egress_policy(document, default_namespace)
+
+
 # By API group and kind.
 _KINDS: Mapping[tuple[str, str], _Kind] = {
     ("", "Service"): _Kind("v1", "services", parse_service),
@@ -93,6 +103,9 @@ _KINDS: Mapping[tuple[str, str], _Kind] = {
         "outgate.dev/v1alpha1",
         "external_services",
         _later("native.external_service", "parse_external_service"),
+    ),
+    ("outgate.dev", "EgressPolicy"): _Kind(
+        "outgate.dev/v1alpha1", "egress_policies", _egress_policy
     ),
 }
 

@@ -3,9 +3,10 @@ from textwrap import dedent, indent
 from outgate.model.declarations import Declarations
 from outgate.model.destinations import External
 from outgate.model.names import Name
-from outgate.model.native import external_service
+from outgate.model.native import egress_policy, external_service
 from outgate.resources.kinds import parse
 from outgate.resources.manifests import read
+from outgate.traffic.permitting import Callee, Credential, Mode
 from outgate.traffic.references import Protocol, SecretKey, Target
 from outgate.traffic.routing import Edits, Timeouts
 
@@ -86,3 +87,26 @@ def test_a_rule_replaces_what_it_says_and_leaves_the_rest() -> None:
 
 def test_no_rules_where_nothing_is_said() -> None:
     assert destination("  ports: [{port: 80, protocol: HTTP}]\n").rules == ()
+
+
+def test_a_policy_speaks_of_its_own_namespace() -> None:
+    text = """\
+        apiVersion: outgate.dev/v1alpha1
+        kind: EgressPolicy
+        metadata: {name: p, namespace: apps}
+        spec:
+          rules:
+          - to: [{externalService: github}, {service: bin, namespace: tools}, {host: a.b}, {ports: [80]}]
+            credential: {header: X-Token, secretRef: {name: github, key: token}}
+        """
+    (resource,) = parse(read(dedent(text), "f").documents).egress_policies
+    (policy,) = egress_policy(resource).policies
+    assert (policy.namespace, policy.name, policy.mode) == ("apps", "p", Mode.ENFORCE)
+    (rule,) = policy.rules
+    assert rule.callees == (
+        Callee("ExternalService", "apps", "github"),
+        Callee("Service", "tools", "bin"),
+        Callee(host="a.b"),
+        Callee(ports=(80,)),
+    )
+    assert rule.credential == Credential("x-token", SecretKey("apps", "github", "token"))

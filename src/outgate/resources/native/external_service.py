@@ -7,30 +7,21 @@ from outgate.resources.checks import Checker
 from outgate.resources.documents import Document
 from outgate.resources.metadata import ObjectMeta
 from outgate.resources.native import objects
-from outgate.resources.native.connecting import (
-    CIRCUIT_BREAKER,
-    CONNECTION,
+from outgate.resources.native.behaviours import BEHAVIOUR, BEHAVIOUR_INTO, Behaviour, behaviour
+from outgate.resources.native.endpoints import (
     ENDPOINT,
     HEALTH_CHECK,
     LOAD_BALANCING,
     OUTLIER_DETECTION,
     PROXY,
-    TLS,
-    TlsSpec,
 )
 from outgate.resources.native.forms import EXPORT, HOST, LABEL, RANGE
+from outgate.resources.native.numbers import PORT
 from outgate.resources.native.objects import Kind
-from outgate.resources.native.references import PORT
-from outgate.resources.native.routing import (
-    BEHAVIOUR,
-    BEHAVIOUR_INTO,
-    BEHAVIOUR_NAMES,
-    RULE,
-    Behaviour,
-    RuleSpec,
-    behaviour,
-)
+from outgate.resources.native.pools import CIRCUIT_BREAKER, CONNECTION
+from outgate.resources.native.routing import RULE, RuleSpec
 from outgate.resources.native.spanning import PORT_RULES, SPEC_RULES
+from outgate.resources.native.tls import TLS, TlsSpec
 from outgate.resources.paths import child, item
 from outgate.resources.problems import Location, Problem
 from outgate.resources.schemas import Choice, Field, Fields, Items, Text
@@ -202,6 +193,3 @@ def _warn(check: Checker, ports: tuple[PortSpec, ...]) -> None:
                 "ANY CERTIFICATE IS ACCEPTED: whoever is in between can read and change these calls, credentials too",
                 "remove it, and name the CA with ca",
             )
-
-
-__all__ = ["BEHAVIOUR_NAMES", "KIND", "ExternalService", "PortSpec", "parse_external_service"]

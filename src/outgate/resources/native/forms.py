@@ -279,3 +279,12 @@ CIPHER = Form(
     longest=64,
     says="cipher, by OpenSSL's name",
 )
+DESCRIPTOR = Form(
+    lambda value: (
+        None
+        if re.fullmatch("[A-Za-z0-9_.-]+", value)
+        else Flaw(f"{quote(value)} is not a key of a descriptor", "for example tier")
+    ),
+    longest=128,
+    says="key of a descriptor",
+)

@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 
 from outgate.resources.native.forms import FILE, LABEL, NAME, OBJECT_NAME, SECRET_KEY
-from outgate.resources.schemas import Field, Fields, Items, Number, Text, one_of
+from outgate.resources.native.numbers import PORT
+from outgate.resources.schemas import Field, Fields, Items, Text, one_of
 from outgate.traffic.references import FileKey, Material, SecretKey, Target
-
-PORT = Number(1, 65535, "a port")
 
 
 @dataclass(frozen=True, slots=True)

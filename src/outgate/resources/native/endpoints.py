@@ -1,145 +1,37 @@
-"""How the egress connects to an external service, as one writes it: TLS, endpoints, pools, health."""
+"""Where an external service is, how one of its places is chosen, and which are well, as one writes it."""
 
-from dataclasses import dataclass
 from typing import Any
 
-from outgate.resources.native.forms import CIPHER, FILE, HEADER, NAME, PATH, PLACE
-from outgate.resources.native.references import PORT, MaterialRef, SecretRef, material, secret
+from outgate.resources.native.forms import HEADER, NAME, PATH, PLACE
+from outgate.resources.native.numbers import (
+    COUNT,
+    PORT,
+    POSITIVE,
+    STATUS,
+    WHOLE_PERCENT,
+)
 from outgate.resources.schemas import (
     Choice,
     Duration,
     Field,
     Fields,
-    Flag,
     Items,
     Number,
     Rule,
-    Size,
     Text,
-    excludes,
-    needs,
     one_of,
 )
 from outgate.traffic.upstream import (
     Algorithm,
     Balancing,
-    Breakers,
     Endpoint,
     Hash,
     HashKey,
     Health,
     Outlier,
-    Pool,
     Probe,
     Proxy,
     ProxyKind,
-)
-
-COUNT = Number(1, 2**31 - 1, "this")
-PERCENT = Number(0, 100, "a percentage", whole=False)
-WHOLE_PERCENT = Number(0, 100, "a percentage")
-STATUS = Number(100, 599, "a status code")
-POSITIVE = Duration("1ms")
-WINDOW = Size(65535, 2**31 - 1)
-_VERSIONS = {"1.2": "1.2", "1.3": "1.3"}
-
-
-@dataclass(frozen=True, slots=True)
-class ClientCertificate:
-    """A Secret of type kubernetes.io/tls, or two files."""
-
-    secret: SecretRef | None = None
-    certificate: str = ""
-    key: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class TlsSpec:
-    """TLS as written; what it refers to is of the resource's own namespace."""
-
-    sni: str = ""
-    names: tuple[str, ...] = ()
-    ca: MaterialRef | None = None
-    client: ClientCertificate | None = None
-    minimum: str = ""
-    maximum: str = ""
-    ciphers: tuple[str, ...] = ()
-    skip_verify: bool = False
-
-
-_TLS_SECRET = Fields(
-    (
-        Field(
-            "name",
-            secret().fields[0].schema,
-            "Name of a Secret of type kubernetes.io/tls.",
-            required=True,
-        ),
-    ),
-    SecretRef,
-)
-CLIENT_CERTIFICATE = Fields(
-    (
-        Field(
-            "secretRef",
-            _TLS_SECRET,
-            "A Secret with `tls.crt` and `tls.key`, in this namespace.",
-            "secret",
-        ),
-        Field(
-            "certificateFile",
-            Text(FILE),
-            "PEM file of the certificate and its chain.",
-            "certificate",
-            local=True,
-        ),
-        Field("keyFile", Text(FILE), "PEM file of its private key.", "key", local=True),
-    ),
-    ClientCertificate,
-    (
-        one_of("secretRef", "certificateFile"),
-        needs("certificateFile", "keyFile"),
-        needs("keyFile", "certificateFile"),
-    ),
-)
-TLS = Fields(
-    (
-        Field("sni", Text(NAME), "Server name to ask for; the host's own if it is left out."),
-        Field(
-            "subjectAltNames",
-            Items(Text(longest=253), 16, 1, "."),
-            "Names of which the certificate must have one; the host's own if they are left out.",
-            "names",
-        ),
-        Field("ca", material("ca.crt"), "CA certificates (PEM) to trust instead of the system's."),
-        Field(
-            "clientCertificate",
-            CLIENT_CERTIFICATE,
-            "The certificate to show to the server (mutual TLS).",
-            "client",
-        ),
-        Field("minVersion", Choice(_VERSIONS), "Lowest version of TLS.", "minimum"),
-        Field("maxVersion", Choice(_VERSIONS), "Highest version of TLS.", "maximum"),
-        Field(
-            "ciphers", Items(Text(CIPHER), 32, 1, "."), "Ciphers for TLS 1.2, by OpenSSL's names."
-        ),
-        Field(
-            "insecureSkipVerify",
-            Flag(),
-            "Accept any certificate, from anybody who is in between. For a test against a server of your own.",
-            "skip_verify",
-        ),
-    ),
-    TlsSpec,
-    (
-        Rule(
-            lambda tls: not (tls.get("minVersion") == "1.3" and tls.get("maxVersion") == "1.2"),
-            "!(has(self.minVersion) && has(self.maxVersion) && self.minVersion == '1.3' && self.maxVersion == '1.2')",
-            "is lower than minVersion",
-            "write maxVersion: '1.3', or remove it",
-            "maxVersion",
-        ),
-    ),
 )
 
 
@@ -192,61 +84,6 @@ PROXY = Fields(
         Field("port", PORT, "Its port.", required=True, example="port: 3128"),
     ),
     Proxy,
-)
-
-
-def _pool(
-    http2: dict[str, Any] | None = None, keepalive: dict[str, Any] | None = None, **given: Any
-) -> Pool:
-    return Pool(**given, **(http2 or {}), **(keepalive or {}))
-
-
-HTTP2 = Fields(
-    (
-        Field(
-            "maxConcurrentStreams", COUNT, "Requests at once on a connection.", "concurrent_streams"
-        ),
-        Field("streamWindow", WINDOW, "Bytes on the way for one request.", "stream_window"),
-        Field(
-            "connectionWindow", WINDOW, "Bytes on the way for one connection.", "connection_window"
-        ),
-    ),
-    dict,
-)
-KEEPALIVE = Fields(
-    (
-        Field(
-            "time", Duration("1s"), "Silence after which the first probe is sent.", "keepalive_time"
-        ),
-        Field("interval", Duration("1s"), "Time between probes.", "keepalive_interval"),
-        Field(
-            "probes",
-            Number(1, 100, "this"),
-            "Probes without an answer after which the connection is closed.",
-            "keepalive_probes",
-        ),
-    ),
-    dict,
-)
-CONNECTION = Fields(
-    (
-        Field("connectTimeout", POSITIVE, "How long to wait for a connection.", "connect_timeout"),
-        Field(
-            "idleTimeout", POSITIVE, "Silence after which a connection is closed.", "idle_timeout"
-        ),
-        Field(
-            "maxLifetime", POSITIVE, "Age at which a connection takes no more requests.", "lifetime"
-        ),
-        Field(
-            "maxRequestsPerConnection",
-            COUNT,
-            "Requests after which a connection is replaced.",
-            "requests_per_connection",
-        ),
-        Field("http2", HTTP2, "Limits of HTTP/2."),
-        Field("keepalive", KEEPALIVE, "TCP keep-alive."),
-    ),
-    _pool,
 )
 
 
@@ -323,24 +160,6 @@ LOAD_BALANCING = Fields(
             "algorithm",
         ),
     ),
-)
-CIRCUIT_BREAKER = Fields(
-    (
-        Field("maxConnections", COUNT, "Connections at once.", "connections"),
-        Field(
-            "maxPendingRequests", COUNT, "Requests that wait for a connection at once.", "pending"
-        ),
-        Field("maxRequests", COUNT, "Requests at once.", "requests"),
-        Field("maxRetries", COUNT, "Retries at once.", "retries"),
-        Field(
-            "retryBudgetPercent",
-            PERCENT,
-            "Retries at once, as a share of the requests at once.",
-            "retry_budget",
-        ),
-    ),
-    Breakers,
-    (excludes("maxRetries", "retryBudgetPercent"),),
 )
 OUTLIER_DETECTION = Fields(
     (
