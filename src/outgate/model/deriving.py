@@ -45,6 +45,7 @@ def _later(resource: Resource) -> Declarations:
 # Loaded where there is something for them: most commands have none, and are to start at once.
 _LATER = {
     "ExternalService": ("native", "external_service"),
+    "EgressPolicy": ("native", "egress_policy"),
 }
 
 

@@ -86,14 +86,6 @@ def _later(module: str, function: str) -> Parse:
     return parse
 
 
-def _egress_policy(
-    document: Document, default_namespace: str
-) -> tuple["EgressPolicy | None", tuple[Problem, ...]]:
-    from outgate.resources.native.egress_policy import parse_egress_policy  # noqa: PLC0415
-
-    return parse_egress_policy(document, default_namespace)
-
-
 # By API group and kind.
 _KINDS: Mapping[tuple[str, str], _Kind] = {
     ("", "Service"): _Kind("v1", "services", parse_service),
@@ -105,7 +97,9 @@ _KINDS: Mapping[tuple[str, str], _Kind] = {
         _later("native.external_service", "parse_external_service"),
     ),
     ("outgate.dev", "EgressPolicy"): _Kind(
-        "outgate.dev/v1alpha1", "egress_policies", _egress_policy
+        "outgate.dev/v1alpha1",
+        "egress_policies",
+        _later("native.egress_policy", "parse_egress_policy"),
     ),
 }
 
