@@ -10,13 +10,13 @@ from outgate.kube import leaving, naming, objects, resolving
 from outgate.kube.objects import PART, Manifest
 from outgate.kube.policies import Held
 from outgate.settings import PREFIX
+from outgate.xds import http
 from outgate.xds import naming as xds_naming
-from outgate.xds import pipeline
 
 _USER, _ENVOY_USER = 65532, 101
 _CA_FOLDER = "/etc/outgate/upstream"
 UPSTREAM_CA = "outgate-upstream-ca"
-_DRAIN_SECONDS, _GRACE_SECONDS = pipeline.TUNNELLED_SECONDS + 5, 30
+_DRAIN_SECONDS, _GRACE_SECONDS = http.TUNNELLED_SECONDS + 5, 30
 """An egress Envoy that is to end serves for so long: until sidecars were told, and until each client's HTTP connection
 was answered for the last time. What is longer under way is cut off, at the grace period's end at the latest."""
 _EGRESS_MEBIBYTES = 1024

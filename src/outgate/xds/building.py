@@ -12,15 +12,23 @@ from outgate.xds.snapshot import Resource
 
 M = TypeVar("M", bound=Message)
 
+ADS = {"ads": {}, "resource_api_version": "V3"}
+"""A source of configuration: the stream that all of it comes by."""
 PREFIX = "type.googleapis.com/"
 LISTENER = PREFIX + "envoy.config.listener.v3.Listener"
 CLUSTER = PREFIX + "envoy.config.cluster.v3.Cluster"
+ROUTE = PREFIX + "envoy.config.route.v3.RouteConfiguration"
 SCOPED_ROUTE = PREFIX + "envoy.config.route.v3.ScopedRouteConfiguration"
 
 
 def typed(name: str, **fields: Any) -> dict[str, Any]:
     """Return the JSON form of an Any that holds an `envoy.` message of type `name`."""
     return {"@type": f"{PREFIX}envoy.{name}", **fields}
+
+
+def seconds(value: float) -> str:
+    """Write a duration as protobuf's JSON form does."""
+    return f"{value:.9f}".rstrip("0").rstrip(".") + "s"
 
 
 def pack(message: Message) -> any_pb2.Any:

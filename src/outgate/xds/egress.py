@@ -209,7 +209,8 @@ def _resources(
             made = clusters.internal(destination, address)
     if eager:
         made = tuple(replace(each, on_demand=False) for each in made)
-    route = routes.scope(destination, upstream.settings, on_demand=not eager)
+    key = routes.scope_key(destination)
+    route = routes.scope(key, (destination,), upstream.settings, on_demand=not eager)
     return made if route is None else (*made, route)
 
 

@@ -38,7 +38,7 @@ def _sockets(netns: str, port: int, protocol: str = "TCP") -> dict[str, Any]:
 def _sniffing(timeout: float) -> dict[str, Any]:
     return {
         "listener_filters": pipeline.listener_filters(sniff=True),
-        "listener_filters_timeout": pipeline.seconds(timeout),
+        "listener_filters_timeout": building.seconds(timeout),
         "continue_on_listener_filters_timeout": True,
         "per_connection_buffer_limit_bytes": BUFFER_BYTES,
         "metadata": {"filter_metadata": {naming.METADATA: denials.DENIED}},
@@ -106,7 +106,7 @@ def udp_proxy(cluster: str, idle: float) -> dict[str, Any]:
         "extensions.filters.udp.udp_proxy.v3.UdpProxyConfig",
         stat_prefix="dns",
         matcher={"on_no_match": {"action": action}},
-        idle_timeout=pipeline.seconds(idle),
+        idle_timeout=building.seconds(idle),
     )
     return {"name": "envoy.filters.udp_listener.udp_proxy", "typed_config": proxy}
 

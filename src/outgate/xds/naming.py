@@ -44,6 +44,8 @@ ON_DEMAND = "envoy.filters.http.on_demand"
 
 SCOPE_HEADER = "x-outgate-scope"
 PORT_HEADER = "x-outgate-port"
+NAMESPACE_HEADER, IDENTITY_HEADER = "x-outgate-namespace", "x-outgate-identity"
+POD_HEADER = "x-outgate-pod"
 """Set on each request by the listener, removed before it leaves; whatever a client sends is overwritten."""
 
 STATE_NAMESPACE, STATE_IDENTITY, STATE_POD = "outgate.namespace", "outgate.identity", "outgate.pod"
@@ -64,6 +66,11 @@ MARK_PREFIX, MARK_MASK = 0x6F600000, 0xFFF00000
 def http_cluster(service: Name, port: int) -> str:
     """Return the cluster of an HTTP port."""
     return f"http|{service}|{port}"
+
+
+def wildcard(name: Name) -> str:
+    """Return the inner listener of a wildcard, such as `*.example.com`, and its route configuration."""
+    return f"wild|{name.namespace}|{name.name}"
 
 
 def host_port(address: IpAddress, port: int) -> str:

@@ -11,25 +11,16 @@ from typing import Any
 from outgate.model.addresses import IPV4, IPV6
 from outgate.model.workloads import Network
 from outgate.settings import Settings
-from outgate.xds import denials, naming
-from outgate.xds.building import typed
+from outgate.xds import denials, http, naming
+from outgate.xds.building import seconds, typed
 from outgate.xds.denials import Caller
 
-ADS = {"ads": {}, "resource_api_version": "V3"}
 SNIFF_SECONDS = 0.04
 """How long a listener waits for a client's first bytes: denials must come within 0.1 s. On a declared HTTP port a
 slower client is waited for by the HTTP filter."""
-TUNNELLED_SECONDS = 20
-"""How long an HTTP connection that came by a tunnel is kept; the answer after that is its last. So clients of an egress
-Envoy that is to end go elsewhere by themselves, without a failed call."""
 LATE_SNIFF_SECONDS = 15.0
 LATE_IDLE_SECONDS = 60.0
 """How long a connection that was silent at first may be without a request."""
-
-
-def seconds(value: float) -> str:
-    """Write a duration as protobuf's JSON form does."""
-    return f"{value:.9f}".rstrip("0").rstrip(".") + "s"
 
 
 def listener_filters(*, sniff: bool) -> list[dict[str, Any]]:
@@ -105,107 +96,6 @@ def _tcp_proxy(settings: Settings, prefix: str, log: list[dict[str, Any]]) -> di
     return {"name": "envoy.filters.network.tcp_proxy", "typed_config": proxy}
 
 
-def _header_mutations(caller: Caller) -> list[dict[str, Any]]:
-    def overwrite(key: str, value: str) -> dict[str, Any]:
-        return {
-            "append": {
-                "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
-                "header": {"key": key, "value": value},
-            }
-        }
-
-    return [
-        # A client must not steer the router, nor claim a namespace.
-        {"remove_on_match": {"key_matcher": {"prefix": "x-envoy-"}}},
-        {"remove_on_match": {"key_matcher": {"prefix": "x-outgate-"}}},
-        # "s" becomes "s.NS." and "s.other" becomes "s.other.NS.": the first two labels are service and namespace.
-        overwrite(naming.SCOPE_HEADER, f"%REQ(:AUTHORITY)%.{caller.namespace}."),
-        overwrite(naming.PORT_HEADER, "%DOWNSTREAM_LOCAL_PORT%"),
-    ]
-
-
-def _label(index: int) -> dict[str, Any]:
-    extractor = {"name": naming.SCOPE_HEADER, "element_separator": ".", "index": index}
-    return {"header_value_extractor": extractor}
-
-
-def _scoped_routes() -> dict[str, Any]:
-    return {
-        "name": naming.SCOPES,
-        "scope_key_builder": {"fragments": [_label(0), _label(1)]},
-        "rds_config_source": ADS,
-        "scoped_rds": {"scoped_rds_config_source": ADS},
-    }
-
-
-def http_chain(
-    settings: Settings, log: str, caller: Caller, idle: float | None = None
-) -> list[dict[str, Any]]:
-    """Return the filter of plain HTTP connections: routes by service, namespace and port."""
-    # Routes whose cluster comes on demand switch it on.
-    on_demand = typed("extensions.filters.http.on_demand.v3.OnDemand")
-    router = typed(
-        "extensions.filters.http.router.v3.Router", suppress_envoy_headers=True, dynamic_stats=False
-    )
-    manager = typed(
-        "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-        stat_prefix="http",
-        scoped_routes=_scoped_routes(),
-        early_header_mutation_extensions=[
-            {
-                "name": "envoy.http.early_header_mutation.header_mutation",
-                "typed_config": typed(
-                    "extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
-                    mutations=_header_mutations(caller),
-                ),
-            }
-        ],
-        http_filters=[
-            {"name": naming.ON_DEMAND, "typed_config": on_demand, "disabled": True},
-            {"name": "envoy.filters.http.router", "typed_config": router},
-        ],
-        access_log=denials.http_log(log, caller),
-        local_reply_config=denials.http_denial(caller),
-        # Only the port that was really called may stand in the Host; another one is denied.
-        strip_matching_host_port=True,
-        strip_trailing_host_dot=True,
-        generate_request_id=False,
-        preserve_external_request_id=True,
-        skip_xff_append=True,
-        use_remote_address=False,
-        server_header_transformation="PASS_THROUGH",
-        scheme_header_transformation={"match_upstream": True},
-        **_limits(settings, caller, idle or settings.idle_timeout),
-    )
-    return [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]
-
-
-def _limits(settings: Settings, caller: Caller, idle: float) -> dict[str, Any]:
-    """Return the limits that Envoy's page on edge best practices asks for."""
-    tunnelled = caller == denials.TUNNELLED
-    life = {"max_connection_duration": seconds(TUNNELLED_SECONDS)} if tunnelled else {}
-    return {
-        # Not between two answers: the client is told with one that it is the last.
-        "http1_safe_max_connection_duration": tunnelled,
-        "stream_idle_timeout": seconds(settings.idle_timeout),
-        "request_headers_timeout": "30s",
-        "max_request_headers_kb": 60,
-        "common_http_protocol_options": {
-            "idle_timeout": seconds(idle),
-            **life,
-            "max_headers_count": 200,
-            # nginx's default: a header with "_" can be mistaken for one with "-" behind the egress.
-            "headers_with_underscores_action": "ALLOW",
-        },
-        "http_protocol_options": {"accept_http_10": True, "default_host_for_http_10": "http-1.0"},
-        "http2_protocol_options": {
-            "max_concurrent_streams": 100,
-            "initial_stream_window_size": 65536,
-            "initial_connection_window_size": 1048576,
-        },
-    }
-
-
 def chains(
     settings: Settings, log: str, caller: Caller, ports: Iterable[int] = ()
 ) -> dict[str, Any]:
@@ -216,14 +106,14 @@ def chains(
     named = {
         # A port on which the egress opens TLS itself takes plain HTTP.
         "tls": refusing_chain(settings, log, caller, "tls", denials.NOT_DECLARED_TLS),
-        "http": http_chain(settings, log, caller),
+        "http": http.chain(settings, log, caller),
     }
     matchers = [
         _matched("tls", _single("TransportProtocolInput", _exact("tls"))),
         _matched("http", _any(_single("ApplicationProtocolInput", each) for each in _HTTP)),
     ]
     if numbers := sorted(ports):
-        named["late"] = http_chain(settings, log, caller, LATE_IDLE_SECONDS)
+        named["late"] = http.chain(settings, log, caller, LATE_IDLE_SECONDS)
         on_port = _any(_single("DestinationPortInput", _exact(str(each))) for each in numbers)
         matchers.append(_matched("late", {"and_matcher": {"predicate": [_VIRTUAL, on_port]}}))
     return {

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from outgate.settings import Settings
-from outgate.xds import building, naming, pipeline, tunnels
+from outgate.xds import building, naming, tunnels
 from outgate.xds.building import typed
 from outgate.xds.dns import FORWARD_IDLE_SECONDS, MAX_QUERIES
 from outgate.xds.listeners import udp_proxy
@@ -67,7 +67,7 @@ def _tcp(name: str, cluster: str, where: tuple[str, int]) -> Resource:
         "extensions.filters.network.tcp_proxy.v3.TcpProxy",
         stat_prefix="dns",
         cluster=cluster,
-        idle_timeout=pipeline.seconds(TCP_IDLE_SECONDS),
+        idle_timeout=building.seconds(TCP_IDLE_SECONDS),
     )
     filters = [{"name": "envoy.filters.network.tcp_proxy", "typed_config": proxy}]
     return building.listener(
@@ -97,9 +97,9 @@ def _check(domain: str) -> dict[str, Any]:
     """Ask over TCP for something that a resolver answers without asking anybody: a type that it filters."""
     question = _question(domain)
     return {
-        "interval": pipeline.seconds(CHECK_SECONDS),
-        "no_traffic_interval": pipeline.seconds(CHECK_SECONDS),
-        "timeout": pipeline.seconds(CHECK_TIMEOUT_SECONDS),
+        "interval": building.seconds(CHECK_SECONDS),
+        "no_traffic_interval": building.seconds(CHECK_SECONDS),
+        "timeout": building.seconds(CHECK_TIMEOUT_SECONDS),
         "unhealthy_threshold": 1,
         "healthy_threshold": 1,
         "tcp_health_check": {

@@ -1,11 +1,14 @@
-"""Routes of HTTP calls: one scope for each service, found by the service and namespace in the Host.
+"""Routes of HTTP calls: a scope for all that have the same first two labels, found by those in the Host.
 
 So a new service is one small resource, and nothing is looked at again that was there before.
 """
 
+from collections.abc import Iterable, Iterator, Sequence
+
 from google.protobuf import any_pb2
 
 from outgate.model.destinations import Destination, External, Port, forms
+from outgate.model.visibility import EVERYONE, Callers, divide
 from outgate.settings import Settings
 from outgate.traffic.references import Protocol
 from outgate.xds import building, denials, naming
@@ -31,44 +34,119 @@ def _fetching() -> any_pb2.Any:
 
 
 _FETCHING = _fetching()
+_OURS = (
+    naming.SCOPE_HEADER,
+    naming.PORT_HEADER,
+    naming.NAMESPACE_HEADER,
+    naming.IDENTITY_HEADER,
+    naming.POD_HEADER,
+    "x-forwarded-proto",
+)
+"""Headers that do not leave: ours, and one that Envoy adds."""
 
 
-def scope(service: Destination, settings: Settings, *, on_demand: bool = False) -> Resource | None:
-    """Return the scoped route configuration of a service's HTTP ports; None where it has none.
+def scope_key(destination: Destination) -> tuple[str, str]:
+    """Return the key of the scope that a destination is in: the first two labels of `HOST.NAMESPACE-OF-CALLER.`."""
+    if "." not in destination.name.name:
+        return destination.name.name, destination.name.namespace
+    first, second, *_ = destination.name.name.split(".")
+    return first, second
 
-    With `on_demand` a call has the listeners' filter of that name fetch the cluster; others do not pass through it,
-    as it takes a twenty-fifth of a call's time.
+
+def scope(
+    key: tuple[str, str],
+    members: Sequence[Destination],
+    settings: Settings,
+    *,
+    on_demand: bool = False,
+) -> Resource | None:
+    """Return the scoped route configuration of all that have a key; None where none of them has an HTTP port.
+
+    `members` are in any order; wildcards have a `wildcard` each instead. With `on_demand` a call has the listeners'
+    filter of that name fetch the cluster; others do not pass through it, as it takes a twenty-fifth of a call's time.
     """
-    ports = tuple(port for port in service.ports if port.is_http)
-    if not ports:
-        return None
-    name = str(service.name)
+    name = ".".join(key)
     message = ext.scoped_route.ScopedRouteConfiguration(name=name)
-    for label in (service.name.name, service.name.namespace):
+    for label in key:
         message.key.fragments.add().string_key = label
-    routes = message.route_configuration
-    routes.name = name
-    # Clusters may come on demand, so that Envoy cannot know them yet.
-    routes.validate_clusters.value = False
-    host = routes.virtual_hosts.add()
-    host.name = name
-    host.domains.extend(forms(service.name, settings.trust_domain))
-    host.request_headers_to_remove.extend(
-        (naming.SCOPE_HEADER, naming.PORT_HEADER, "x-forwarded-proto")
-    )
-    if on_demand:
-        host.typed_per_filter_config[naming.ON_DEMAND].CopyFrom(_FETCHING)
-    for port in ports:
-        _add_route(host, service, port)
+    _configure(message.route_configuration, name)
+    taken: set[str] = set()
+    for title, domains, parts in _hosts(members, settings):
+        # Envoy refuses a domain that is there twice, and with it all that comes with it; Services are first.
+        free = [each for each in domains if each not in taken]
+        taken.update(free)
+        if free:
+            host = message.route_configuration.virtual_hosts.add(name=title, domains=free)
+            _fill(host, parts, on_demand=on_demand)
+    if not message.route_configuration.virtual_hosts:
+        return None
     return building.resource(building.SCOPED_ROUTE, name, message)
 
 
-def _add_route(host: ext.route_components.VirtualHost, service: Destination, port: Port) -> None:
+def wildcard(destination: External, *, on_demand: bool = False) -> Resource | None:
+    """Return the route configuration of a wildcard's own listener, named as that is; None without an HTTP port."""
+    if not _http_ports(destination):
+        return None
+    name = naming.wildcard(destination.name)
+    message = ext.route.RouteConfiguration()
+    _configure(message, name)
+    host = message.virtual_hosts.add(name=name, domains=[destination.name.name])
+    _fill(host, [(destination, EVERYONE)], on_demand=on_demand)
+    return building.resource(building.ROUTE, name, message)
+
+
+def _configure(message: ext.route.RouteConfiguration, name: str) -> None:
+    message.name = name
+    # Clusters may come on demand, so that Envoy cannot know them yet.
+    message.validate_clusters.value = False
+
+
+_Parts = Sequence[tuple[Destination, Callers]]
+
+
+def _parts(members: Iterable[External]) -> _Parts:
+    return [each for each in divide(members) if _http_ports(each[0])]
+
+
+def _hosts(
+    members: Iterable[Destination], settings: Settings
+) -> Iterator[tuple[str, Sequence[str], _Parts]]:
+    """Yield each virtual host's name and domains, and who declares it for whom: Services, and then hosts."""
+    declared: dict[str, list[External]] = {}
+    for each in sorted(members, key=lambda one: one.name):
+        if isinstance(each, External) and each.is_host:
+            declared.setdefault(each.name.name, []).append(each)
+        elif _http_ports(each):
+            domains = forms(each.name, settings.trust_domain)
+            yield str(each.name), domains, [(each, EVERYONE)]
+    for host, several in sorted(declared.items()):
+        if parts := _parts(several):
+            yield host, (host,), parts
+
+
+def _http_ports(destination: Destination) -> tuple[Port, ...]:
+    return tuple(port for port in destination.ports if port.is_http)
+
+
+def _fill(host: ext.route_components.VirtualHost, parts: _Parts, *, on_demand: bool) -> None:
+    host.request_headers_to_remove.extend(_OURS)
+    if on_demand:
+        host.typed_per_filter_config[naming.ON_DEMAND].CopyFrom(_FETCHING)
+    for destination, callers in parts:
+        for port in _http_ports(destination):
+            _add_route(host, destination, port, callers)
+
+
+def _add_route(
+    host: ext.route_components.VirtualHost, service: Destination, port: Port, callers: Callers
+) -> None:
     route = host.routes.add(name=denials.DECLARED)
     route.match.prefix = "/"
     header = route.match.headers.add()
     header.name = naming.PORT_HEADER
     header.string_match.exact = str(port.number)
+    if not callers.everyone:
+        _from(route.match.headers.add(), callers)
     action = route.route
     action.cluster = naming.http_cluster(service.name, port.number)
     # Downloads may be long: what ends a request is silence (the idle timeout), not its length.
@@ -81,3 +159,13 @@ def _add_route(host: ext.route_components.VirtualHost, service: Destination, por
     route.metadata.filter_metadata[naming.METADATA].update(
         {"service": str(service.name), "decision": denials.ALLOWED}
     )
+
+
+def _from(header: ext.route_components.HeaderMatcher, callers: Callers) -> None:
+    header.name = naming.NAMESPACE_HEADER
+    header.invert_match = callers.others
+    if len(callers.namespaces) == 1:
+        (header.string_match.exact,) = callers.namespaces
+    else:
+        # They are DNS labels, which mean nothing in an expression.
+        header.string_match.safe_regex.regex = "|".join(sorted(callers.namespaces))

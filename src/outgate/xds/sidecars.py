@@ -81,7 +81,7 @@ def _chains(settings: Settings, inside: tuple[Network, ...]) -> dict[str, Any]:
 def _proxy(settings: Settings, **fields: Any) -> dict[str, Any]:
     config = typed(
         "extensions.filters.network.tcp_proxy.v3.TcpProxy",
-        idle_timeout=pipeline.seconds(settings.idle_timeout * 12),
+        idle_timeout=building.seconds(settings.idle_timeout * 12),
         **fields,
     )
     return {"name": "envoy.filters.network.tcp_proxy", "typed_config": config}

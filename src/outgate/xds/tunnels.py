@@ -22,7 +22,7 @@ _RAW_AUTHORITY = (
 
 
 def _sds(name: str) -> dict[str, Any]:
-    return {"name": name, "sds_config": pipeline.ADS}
+    return {"name": name, "sds_config": building.ADS}
 
 
 def _common_tls(certificate: str, peers: dict[str, str]) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def front(where: str, settings: Settings) -> tuple[Resource, ...]:
         stat_prefix=naming.TUNNEL,
         codec_type="HTTP2",
         # As the sidecar's own; where memory is short it is a matter of seconds (`overload`).
-        stream_idle_timeout=pipeline.seconds(settings.idle_timeout * 12),
+        stream_idle_timeout=building.seconds(settings.idle_timeout * 12),
         generate_request_id=False,
         http2_protocol_options={
             "allow_connect": True,
@@ -178,7 +178,7 @@ def to_egress(places: Iterable[str], settings: Settings) -> Resource:
         {
             "name": EGRESS_CLUSTER,
             "type": "STATIC",
-            "connect_timeout": pipeline.seconds(settings.connect_timeout),
+            "connect_timeout": building.seconds(settings.connect_timeout),
             "load_assignment": {
                 "cluster_name": EGRESS_CLUSTER,
                 "endpoints": [{"lb_endpoints": endpoints}],

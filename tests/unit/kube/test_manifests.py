@@ -15,7 +15,7 @@ from outgate.inject.options import Options
 from outgate.inject.pod import inject
 from outgate.kube import leaving
 from outgate.serve import authority
-from outgate.xds import pipeline
+from outgate.xds import http
 
 
 def install(*words: str) -> list[dict[str, Any]]:
@@ -176,7 +176,7 @@ def test_pods_have_time_to_hand_over_what_they_have() -> None:
     stays, resolves = (each["lifecycle"]["preStop"]["sleep"]["seconds"] for each in both)
     assert stays == resolves
     # Each HTTP connection gets its last answer before.
-    assert pipeline.TUNNELLED_SECONDS + 2 < stays < grace
+    assert http.TUNNELLED_SECONDS + 2 < stays < grace
     for each in (controller, egress):
         assert each["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
 

@@ -13,7 +13,8 @@ NAME = Name("ns", "s")
 
 
 def scope(*ports: Port, service: Destination | None = None) -> dict[str, Any]:
-    found = routes.scope(service or External(NAME, "h.example.com", ports), Settings())
+    member = service or External(NAME, "h.example.com", ports)
+    found = routes.scope(routes.scope_key(member), (member,), Settings())
     assert found is not None
     return decode(found)
 
@@ -42,7 +43,8 @@ def test_each_port_leads_to_a_cluster_of_its_own() -> None:
 
 
 def test_a_service_of_plain_tcp_has_none() -> None:
-    assert routes.scope(External(NAME, "h", (Port(22, Protocol.TCP),)), Settings()) is None
+    service = External(NAME, "h", (Port(22, Protocol.TCP),))
+    assert routes.scope(("s", "ns"), (service,), Settings()) is None
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,51 @@
+"""Whose declaration of a host counts for whom: no caller is ever led by another namespace where its own declares it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from outgate.model.destinations import External
+
+
+@dataclass(frozen=True, slots=True)
+class Callers:
+    """Callers of some namespaces; `others`: of all but those."""
+
+    namespaces: frozenset[str] = frozenset()
+    others: bool = True
+
+    @property
+    def everyone(self) -> bool:
+        """Whether nobody is left out."""
+        return self.others and not self.namespaces
+
+
+EVERYONE = Callers()
+
+
+def rank(destination: External) -> tuple[str, str, str, str]:
+    """Return what orders declarations of one host that a caller sees besides its own: the lower one counts."""
+    kind, _, name = destination.source.partition("/")
+    return destination.created, kind, destination.name.namespace, name
+
+
+def divide(declared: Iterable[External]) -> tuple[tuple[External, Callers], ...]:
+    """Divide the callers of one host among those that declare it; one that nobody is left for is not in the answer."""
+    ranked = sorted(declared, key=rank)
+    mentioned = {each.name.namespace for each in ranked}.union(
+        *(each.visible or () for each in ranked)
+    )
+    won: dict[int, set[str]] = {}
+    for namespace in mentioned:
+        own = (each for each in ranked if each.name.namespace == namespace)
+        seen = (each for each in ranked if each.seen_from(namespace))
+        if (winner := next(own, None) or next(seen, None)) is not None:
+            won.setdefault(id(winner), set()).add(namespace)
+    general = next((each for each in ranked if each.visible is None), None)
+    divided = []
+    for each in ranked:
+        mine = frozenset(won.get(id(each), ()))
+        if each is general:
+            divided.append((each, Callers(frozenset(mentioned - mine))))
+        elif mine:
+            divided.append((each, Callers(mine, others=False)))
+    return tuple(divided)
