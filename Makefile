@@ -4,13 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test unit lint bench docs lock clean debian images-debian bench-tools
+.PHONY: demo test unit lint bench docs lock clean debian images-debian databases-debian bench-tools
 .PHONY: test-cluster cluster-up cluster-down cluster-build cluster-debian
 
 demo: debian $(STAMP)
 	$(BIN)/outgate demo
 
-test: lint images-debian
+test: lint images-debian databases-debian
 	$(BIN)/pytest -q --timeout 120
 
 # A real Kubernetes of one node, from its sources; or the one that OUTGATE_TEST_KUBECONFIG names. Of ours, there are two:
@@ -50,7 +50,11 @@ debian:
 images-debian: debian
 	@./scripts/debian /usr/bin/python3.11:python3.11 /etc/protocols:netbase
 
-cluster-debian:
+# Which tests run outside.
+databases-debian:
+	@./scripts/debian '/usr/lib/postgresql/*/bin/postgres:postgresql' redis-server:redis-server
+
+cluster-debian: databases-debian
 	@./scripts/debian etcd:etcd-server containerd:containerd runc:runc /usr/lib/cni/bridge:containernetworking-plugins \
 	  conntrack:conntrack iptables:iptables ipset:ipset busybox:busybox-static nft:nftables ip:iproute2 curl:curl /etc/ssl/certs/ca-certificates.crt:ca-certificates
 

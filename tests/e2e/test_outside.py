@@ -12,6 +12,7 @@ import aiohttp
 import grpc
 import pytest
 from dnslib import RCODE, DNSRecord
+from tests.outside import databases
 from tests.outside.control import Outside
 
 from outgate.errors import OutgateError
@@ -223,3 +224,32 @@ def test_what_there_is_not_is_an_error(outside: Outside) -> None:
         Outside(outside.internet)
     with pytest.raises(OutgateError, match="No module named 'nowhere'"):
         outside.internet.load("nowhere", outside.internet.ca_file.parent)
+
+
+def test_a_real_postgresql(outside: Outside) -> None:
+    with databases.postgres(outside):
+        address = lookup(outside, "postgres.test")[0]
+        place = f"host=postgres.test hostaddr={address} user=app dbname=postgres"
+        place += f" sslmode=verify-full sslrootcert={outside.internet.ca_file}"
+        asked = ["psql", "-At", place, "-c", "select 6*7"]
+        done = subprocess.run(
+            asked, env={"PGPASSWORD": "secret", "PATH": "/usr/bin"}, capture_output=True, text=True, check=False
+        )  # fmt: skip
+        assert (done.stdout, done.stderr) == ("42\n", "")
+
+
+def test_a_real_redis(outside: Outside) -> None:
+    with databases.redis(outside):
+        place = ["redis-cli", "-h", lookup(outside, "redis.test")[0]]
+        tls = [
+            "-p",
+            "6380",
+            "--tls",
+            "--sni",
+            "redis.test",
+            "--cacert",
+            str(outside.internet.ca_file),
+        ]
+        for words in (["set", "a", "b"], [*tls, "get", "a"]):
+            done = subprocess.run([*place, *words], capture_output=True, text=True, check=True)
+        assert done.stdout == "b\n"

@@ -42,7 +42,14 @@ class Outside:
 
     def client_certificate(self, name: str) -> Pair:
         """Return a certificate for a client of this name, and its key; only root can read the key."""
-        self.internet.tell("issue", name=name, kind=Certificate.CLIENT)
+        return self._issue(name, Certificate.CLIENT)
+
+    def server_certificate(self, host: str) -> Pair:
+        """Return a certificate for a server of this name, and its key; only root can read the key."""
+        return self._issue(host, Certificate.TRUSTED)
+
+    def _issue(self, name: str, kind: Certificate) -> Pair:
+        self.internet.tell("issue", name=name, kind=kind)
         folder = self.internet.ca_file.parent
         return Pair(folder / f"{name}.pem", folder / f"{name}.key")
 

@@ -1,6 +1,23 @@
-"""A mesh of the tests' own, used as a user does: through commands, with a small internet behind it."""
+"""A mesh of the tests' own, used as a user does: through commands, with a small internet behind it.
+
+A mesh takes a second or two to start, so that all tests of a file share one (`mesh`: each test once with node
+capture and once with sidecars), and each test has a namespace of its own in it, whose resources nobody else sees:
+
+    def test_something(space: Space, outside: Outside) -> None:
+        outside.open("h2")                               # servers outside: tests/outside/extension.py lists them
+        space.apply(MANIFEST)                            # into the test's namespace; in effect when it returns
+        answer = space.call("http://h2.test/x", "-d1")   # curl in a captured pod of that namespace
+        assert (answer.status, answer.json()["http"]) == (200, "2")
+        space.grpc("grpc.test:50051", "Chat", "a", "b")  # also tcp(), websocket(), exec()
+
+`spaces("-l", "app=other")` makes more of them, with flags of `outgate run` for the pod. `outside` starts nothing by
+itself; what one test has opened stays open for the others of its file, and `outside.behave` says how a server answers
+until it says otherwise: servers, names outside, and what is exported to all namespaces are shared by the tests of a
+file. `postgres` and `redis` are real ones (tests/outside/databases.py).
+"""
 
 import contextlib
+import itertools
 import json
 import os
 import subprocess
@@ -12,6 +29,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.e2e.mesh.spaces import Answer, Space, Spaces, answer, curl_command
+from tests.outside import databases
+from tests.outside.control import Outside
 
 from outgate.internet.manager import SmallInternet
 
@@ -70,6 +90,14 @@ class Mesh:
         done = self.start("outgate", "exec", "-n", namespace, pod, "--", *asked)
         body, _, code = done.stdout.rpartition("\n")
         return f"{code} {body}{done.stderr}"
+
+    python_program = sys.executable
+
+    def call(self, pod: str, url: str, *flags: str, namespace: str = "default") -> Answer:
+        """Ask with curl, as `Space.call` does."""
+        words = ("outgate", "exec", "-n", namespace, pod, "--", *curl_command(url, *flags))
+        done = self.start(*words)
+        return answer(done.stdout, done.stderr)
 
     def python(self, pod: str, code: str, *words: str) -> Any:
         """Run Python in a pod; it prints JSON."""
@@ -162,3 +190,44 @@ def stopped_mesh(internet: SmallInternet) -> Iterator[Mesh]:
 def sleep(mesh: Mesh) -> Iterator[str]:
     with mesh.pod("sleep", "-l", "app=sleep") as name:
         yield name
+
+
+@pytest.fixture(scope="module")
+def outside(internet: SmallInternet) -> Outside:
+    """Servers that only tests want; `open` starts them."""
+    return Outside(internet)
+
+
+@pytest.fixture(scope="module")
+def postgres(outside: Outside) -> Iterator[None]:
+    with databases.postgres(outside):
+        yield
+
+
+@pytest.fixture(scope="module")
+def redis(outside: Outside) -> Iterator[None]:
+    with databases.redis(outside):
+        yield
+
+
+_NUMBERS = itertools.count()
+
+
+@pytest.fixture
+def spaces(mesh: Mesh) -> Iterator[Spaces]:
+    """Make namespaces of the test's own, each with one pod; arguments are flags of `outgate run` for it."""
+    made: list[Space] = []
+
+    def make(*flags: str) -> Space:
+        made.append(Space(mesh, f"t{next(_NUMBERS)}", *flags))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.end()
+
+
+@pytest.fixture
+def space(spaces: Spaces) -> Space:
+    """A namespace of the test's own, with one pod."""
+    return spaces()

@@ -1,0 +1,69 @@
+"""What is spoken over a declared name, as it arrives outside: the same with node capture and with sidecars."""
+
+import json
+
+import pytest
+from tests.e2e.mesh.spaces import Space
+from tests.outside.control import Outside
+
+pytestmark = [pytest.mark.root, pytest.mark.envoy]
+
+
+def service(name: str, host: str, **ports: int) -> str:
+    """`tcp_x=7` is the port 7, called `tcp-x`."""
+    listed = [{"name": key.replace("_", "-"), "port": value} for key, value in ports.items()]
+    spec = {"type": "ExternalName", "externalName": host, "ports": listed}
+    return json.dumps(
+        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": spec}
+    )
+
+
+def test_http(space: Space, outside: Outside) -> None:
+    outside.open("web")
+    space.apply(service("echo", "echo.test", http=80, https=443))
+    said = space.call("http://echo/a?b=1", "-d", "12345")
+    assert (said.status, said.http) == (200, "1.1")
+    assert (said.json()["scheme"], said.json()["size"]) == ("http", 5)
+    assert space.call("http://echo:443/").json()["scheme"] == "https"
+
+
+def test_grpc_ends_with_trailers_and_status(space: Space, outside: Outside) -> None:
+    outside.open("grpc")
+    space.apply(service("rpc", "grpc.test", grpc=50051))
+    said = space.grpc("rpc:50051", "Unary", "hello", x_a="b")
+    assert (said["messages"], said["code"]) == (["hello"], "OK")
+    assert json.loads(dict(said["trailing"])["x-seen"])["x-a"] == "b"
+    said = space.grpc("rpc:50051", "Unary", "", x_status="7", x_details="not you")
+    assert (said["code"], said["details"]) == ("PERMISSION_DENIED", "not you")
+
+
+@pytest.mark.parametrize(
+    ("method", "messages", "back"),
+    [("Upload", "abc", ["abc"]), ("Download", ["abc"], [*"abc"]), ("Chat", "abc", [*"abc"])],
+)
+def test_grpc_streams(
+    space: Space, outside: Outside, method: str, messages: list[str], back: list[str]
+) -> None:
+    outside.open("grpc")
+    space.apply(service("rpc", "grpc.test", grpc=50051))
+    said = space.grpc("rpc:50051", method, *messages)
+    assert (said["messages"], said["code"]) == (back, "OK")
+
+
+@pytest.mark.usefixtures("postgres")
+def test_postgresql(space: Space) -> None:
+    space.apply(service("postgres", "postgres.test", tcp=5432))
+    place = "host=postgres user=app password=secret dbname=postgres"
+    assert space.exec("psql", "-At", place, "-c", "select 6*7") == "42\n"
+
+
+@pytest.mark.usefixtures("redis")
+def test_redis(space: Space) -> None:
+    space.apply(service("redis", "redis.test", tcp=6379))
+    assert space.exec("redis-cli", "-h", "redis", "set", "a", "b") == "OK\n"
+
+
+def test_a_server_that_speaks_first(space: Space) -> None:
+    space.apply(service("banner", "banner.test", tcp=7778))
+    said = space.tcp("banner", 7778, "hello", greeting=23)
+    assert said["received"] == ["220 banner.test ready\r\n", "hello"]
