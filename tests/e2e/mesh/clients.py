@@ -85,12 +85,12 @@ WEBSOCKET = (
     + """
 import aiohttp
 async def talk():
-    said = {"received": [], "error": "", "status": 101, "protocol": None}
+    said = {"received": [], "error": "", "status": 0, "protocol": None}
     tls = ssl.create_default_context(cafile=asked["ca"]) if asked["ca"] else None
     try:
         async with asyncio.timeout(SECONDS), aiohttp.ClientSession() as session:
             async with session.ws_connect(asked["url"], ssl=tls or True, protocols=asked["protocols"]) as socket:
-                said["protocol"] = socket.protocol
+                said["status"], said["protocol"] = 101, socket.protocol
                 for each in asked["messages"]:
                     await socket.send_str(each)
                     said["received"].append(await socket.receive_str())

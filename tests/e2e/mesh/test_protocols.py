@@ -50,6 +50,21 @@ def test_grpc_streams(
     assert (said["messages"], said["code"]) == (back, "OK")
 
 
+@pytest.mark.parametrize("port", [80, 443])
+def test_websocket(space: Space, outside: Outside, port: int) -> None:
+    outside.open("web")
+    space.apply(service("ws", "ws.test", http=80, https=443))
+    # What the egress opens TLS for is plain to the application.
+    said = space.websocket(f"http://ws:{port}/ws", "hello", "bye", protocols=["echo"])
+    assert (said["received"], said["protocol"]) == (["hello", "bye"], "echo")
+
+
+def test_a_websocket_to_what_is_not_declared_is_denied(space: Space, outside: Outside) -> None:
+    outside.open("web")
+    address = outside.internet.plan.records()["tcp.test", "A"][0]
+    assert space.websocket(f"http://{address}/ws", "hello")["status"] == 403
+
+
 @pytest.mark.usefixtures("postgres")
 def test_postgresql(space: Space) -> None:
     space.apply(service("postgres", "postgres.test", tcp=5432))
