@@ -48,6 +48,8 @@ def open_http2(
     async def application(scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             await _answer(context, name, scope, receive, send)
+        elif scope["type"] == "websocket":
+            await _echo(scope, receive, send)
 
     ended = loop.begin(serve(application, _Config(*sockets, tls), shutdown_trigger=done.wait))  # type: ignore[arg-type]
 
@@ -56,6 +58,18 @@ def open_http2(
         ended.result(10)
 
     return Running(close)
+
+
+async def _echo(scope: Message, receive: Receive, send: Send) -> None:
+    """Say which version of HTTP the WebSocket came by, as its protocol, and then back whatever comes."""
+    while (message := await receive())["type"] != "websocket.disconnect":
+        if message["type"] == "websocket.connect":
+            version = f"http-{scope['http_version']}"
+            chosen = version if version in scope["subprotocols"] else None
+            await send({"type": "websocket.accept", "subprotocol": chosen})
+        else:
+            kept = {key: message.get(key) for key in ("bytes", "text")}
+            await send({"type": "websocket.send", **kept})
 
 
 async def _answer(

@@ -59,6 +59,15 @@ def test_websocket(space: Space, outside: Outside, port: int) -> None:
     assert (said["received"], said["protocol"]) == (["hello", "bye"], "echo")
 
 
+def test_a_websocket_to_a_server_that_prefers_http2(space: Space, outside: Outside) -> None:
+    outside.open("h2")
+    space.apply(service("h2", "h2.test", https=443))
+    assert space.call("http://h2:443/").json()["http"] == "2"
+    said = space.websocket("http://h2:443/", "hello", protocols=["http-1.1", "http-2"])
+    assert (said["received"], said["protocol"]) == (["hello"], "http-1.1")
+    assert space.call("http://h2:443/").json()["http"] == "2"
+
+
 def test_a_websocket_to_what_is_not_declared_is_denied(space: Space, outside: Outside) -> None:
     outside.open("web")
     address = outside.internet.plan.records()["tcp.test", "A"][0]
