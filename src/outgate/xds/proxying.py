@@ -10,9 +10,8 @@ from outgate.traffic import upstream as traffic
 from outgate.traffic.upstream import Breakers, Endpoint, Proxy, ProxyKind
 from outgate.xds import building, endpoints, inner, naming, resilience
 from outgate.xds import extensions as ext
-from outgate.xds.building import typed
+from outgate.xds.building import seconds, typed
 from outgate.xds.endpoints import Upstream
-from outgate.xds.pipeline import seconds
 from outgate.xds.snapshot import Resource
 
 
