@@ -56,6 +56,7 @@ def rules(attached: Iterable[Declarations], destination: External) -> list[Rule]
             found += [
                 each if own else replace(each, callers=frozenset((namespace,)))
                 for each in routing.rules
+                if own or each.callers is None or namespace in each.callers
             ]
     return sorted(found, key=lambda each: each.callers is None)
 
@@ -69,6 +70,6 @@ def tuned(
             continue
         for tuning in reversed(declared.tunings):
             named = tuning.target.name == destination.name.name
-            if named and (not tuning.ports or number in tuning.ports):
+            if named and tuning.concerns(number):
                 upstream = tuning.upstream.over(upstream)
     return upstream

@@ -43,8 +43,9 @@ class Routing:
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """How connections to a destination are made, on `ports` (none: all); `target` and `path` as in Routing.
+    """How connections to a destination are made, on `ports` (none: all but those of `besides`).
 
+    `target` and `path` are as in Routing.
     What it says replaces what the destination's own resource says; of several, the oldest counts, field by field.
     """
 
@@ -52,6 +53,11 @@ class Tuning:
     upstream: Upstream
     ports: tuple[int, ...] = ()
     path: str = ""
+    besides: tuple[int, ...] = ()
+
+    def concerns(self, port: int) -> bool:
+        """Whether it holds for a port."""
+        return port in self.ports if self.ports else port not in self.besides
 
 
 @dataclass(frozen=True, slots=True)

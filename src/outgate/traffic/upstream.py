@@ -169,7 +169,10 @@ class Proxy:
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """All of it. `private` are ranges, refused otherwise, that this destination may be in."""
+    """All of it. `private` are ranges, refused otherwise, that this destination may be in.
+
+    `names` are subject alternative names for TLS that names none itself, whoever says that it is opened.
+    """
 
     resolution: Resolution | None = None
     endpoints: tuple[Endpoint, ...] | None = None
@@ -181,6 +184,7 @@ class Upstream:
     health: Health | None = None
     proxy: Proxy | None = None
     private: tuple[Network, ...] | None = None
+    names: tuple[str, ...] | None = None
 
     def over(self, lower: "Upstream") -> "Upstream":
         """Return what holds where this ranks before `lower`: field by field, whole values, the first that is there."""
@@ -189,4 +193,7 @@ class Upstream:
             for each in fields(self)
             if (value := getattr(self, each.name)) is not None
         }
-        return replace(lower, **said) if said else lower
+        found = replace(lower, **said) if said else lower
+        if found.names and found.tls is not None and not found.tls.names:
+            return replace(found, tls=replace(found.tls, names=found.names))
+        return found
