@@ -46,6 +46,10 @@ def _later(resource: Resource) -> Declarations:
 _LATER = {
     "ExternalService": ("native", "external_service"),
     "EgressPolicy": ("native", "egress_policy"),
+    "ServiceEntry": ("istio", "service_entry"),
+    "DestinationRule": ("istio", "destination_rule"),
+    "VirtualService": ("istio", "virtual_service"),
+    "Sidecar": ("istio", "sidecar"),
 }
 
 

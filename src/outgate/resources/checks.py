@@ -30,8 +30,8 @@ class Checker:
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """All so far, in the order of the lines they are on."""
-        return tuple(sorted(self._problems, key=lambda problem: problem.location))
+        """All so far, each once, in the order of the lines they are on."""
+        return tuple(sorted(dict.fromkeys(self._problems), key=lambda problem: problem.location))
 
     @property
     def failed(self) -> bool:

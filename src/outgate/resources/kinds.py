@@ -18,6 +18,10 @@ from outgate.resources.secrets import ConfigMap, Secret, parse_config_map, parse
 from outgate.resources.services import Service, parse_service
 
 if TYPE_CHECKING:
+    from outgate.resources.istio.destination_rules import DestinationRule
+    from outgate.resources.istio.service_entries import ServiceEntry
+    from outgate.resources.istio.sidecars import Sidecar
+    from outgate.resources.istio.virtual_services import VirtualService
     from outgate.resources.native.egress_policy import EgressPolicy
     from outgate.resources.native.external_service import ExternalService
 
@@ -54,6 +58,10 @@ class Resources:
     config_maps: tuple[ConfigMap, ...]
     external_services: tuple["ExternalService", ...]
     egress_policies: tuple["EgressPolicy", ...]
+    service_entries: tuple["ServiceEntry", ...]
+    destination_rules: tuple["DestinationRule", ...]
+    virtual_services: tuple["VirtualService", ...]
+    sidecars: tuple["Sidecar", ...]
     problems: tuple[Problem, ...]
     accepted: tuple[Document, ...]
     unknown: tuple[Document, ...]
@@ -74,6 +82,8 @@ class _Kind:
     api_version: str
     field: str
     parse: Parse
+    older: tuple[str, ...] = ()
+    """Other versions of the API that mean the same."""
 
 
 def _later(module: str, function: str) -> Parse:
@@ -84,6 +94,14 @@ def _later(module: str, function: str) -> Parse:
         return found(document, default_namespace)
 
     return parse
+
+
+_ISTIO = "networking.istio.io"
+
+
+def _istio(field: str, parser: str) -> _Kind:
+    preferred, *older = (f"{_ISTIO}/{version}" for version in ("v1", "v1beta1", "v1alpha3"))
+    return _Kind(preferred, field, _later(f"istio.{field}", parser), tuple(older))
 
 
 # By API group and kind.
@@ -101,6 +119,10 @@ _KINDS: Mapping[tuple[str, str], _Kind] = {
         "egress_policies",
         _later("native.egress_policy", "parse_egress_policy"),
     ),
+    (_ISTIO, "ServiceEntry"): _istio("service_entries", "parse_service_entry"),
+    (_ISTIO, "DestinationRule"): _istio("destination_rules", "parse_destination_rule"),
+    (_ISTIO, "VirtualService"): _istio("virtual_services", "parse_virtual_service"),
+    (_ISTIO, "Sidecar"): _istio("sidecars", "parse_sidecar"),
 }
 
 
@@ -108,7 +130,8 @@ def declaring() -> Iterator[tuple[str, str, tuple[str, ...]]]:
     """Yield API group, kind and versions, the preferred one first, of all kinds that are not Kubernetes' own."""
     for (group, kind), known in _KINDS.items():
         if group:
-            yield group, kind, (known.api_version.rpartition("/")[2],)
+            versions = (known.api_version, *known.older)
+            yield group, kind, tuple(each.rpartition("/")[2] for each in versions)
 
 
 def plural(kind: str) -> str:

@@ -1,0 +1,79 @@
+"""VirtualService to rules for each of its hosts."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from outgate.model.declarations import Declarations, Routing, Source
+from outgate.model.names import Name
+from outgate.resources.istio.connections import Connection
+from outgate.resources.istio.virtual_services import VirtualService
+from outgate.resources.paths import item
+from outgate.traffic.references import Target
+from outgate.traffic.routing import Backend, Edits, Rule
+
+
+def virtual_service(service: VirtualService) -> Declarations:
+    """Return what a VirtualService attaches to its hosts."""
+    meta = service.metadata
+    source = Source("VirtualService", meta.namespace, meta.name)
+    routings = tuple(
+        Routing(
+            Name(host.namespace, host.name),
+            (
+                *(_for_host(rule, host) for rule in service.rules),
+                *_connections(service, host, str(source)),
+            ),
+            path=item("spec.hosts", index),
+        )
+        for index, host in service.hosts
+    )
+    return Declarations(source, service.location, meta.creation_timestamp, routings=routings)
+
+
+def _for_host(rule: Rule, host: Target) -> Rule:
+    """Return a rule that leads to its own host as one that leads nowhere else."""
+    if len(rule.backends) != 1 or not _is_own(rule.backends[0], host, rule.ports):
+        return rule
+    only = rule.backends[0]
+    return replace(
+        rule,
+        backends=(),
+        request=_joined(rule.request, only.request),
+        response=_joined(rule.response, only.response),
+    )
+
+
+def _is_own(backend: Backend, host: Target, ports: tuple[int, ...]) -> bool:
+    target = backend.target
+    same = (target.namespace, target.name) == (host.namespace, host.name)
+    return same and (not target.port or ports == (target.port,))
+
+
+def _joined(outer: Edits, inner: Edits) -> Edits:
+    """Return the changes of a route's one destination, and then the route's, as Envoy makes them."""
+    kept = dict((*inner.put, *outer.put))
+    return Edits(
+        put=tuple(kept.items()),
+        add=(*inner.add, *outer.add),
+        remove=tuple(dict.fromkeys((*inner.remove, *outer.remove))),
+    )
+
+
+def _connections(service: VirtualService, host: Target, source: str) -> Iterator[Rule]:
+    for route in service.connections:
+        if not _concerns(route, host) or _is_default(route, host):
+            continue
+        yield Rule(ports=route.ports, callers=route.callers, backends=route.backends, source=source)
+
+
+def _is_default(route: Connection, host: Target) -> bool:
+    return len(route.backends) == 1 and _is_own(route.backends[0], host, route.ports)
+
+
+def _concerns(route: Connection, host: Target) -> bool:
+    if not route.names:
+        return True
+    return any(
+        name == host.name or (name.startswith("*.") and host.name.endswith(name[1:]))
+        for name in route.names
+    )

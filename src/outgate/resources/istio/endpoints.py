@@ -1,0 +1,102 @@
+"""The endpoints of a ServiceEntry."""
+
+import ipaddress
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from outgate.resources.checks import Checker
+from outgate.resources.hosts import Address, hostname
+from outgate.resources.istio.reading import whole
+from outgate.resources.paths import child, item, quote
+from outgate.resources.ports import MAX_PORT
+
+_PATH = "spec.endpoints"
+_MAX_WEIGHT = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class EntryEndpoint:
+    """One endpoint: `address` is an IP address or a DNS name, `ports` are numbers by the names of the entry's ports."""
+
+    address: str
+    ports: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    weight: int = 1
+    locality: tuple[str, str, str] = ("", "", "")
+
+
+def parse_endpoints(
+    check: Checker, spec: Mapping[str, Any], resolution: str, names: Collection[str]
+) -> tuple[EntryEndpoint, ...]:
+    """Read `spec.endpoints`; `names` are those of the entry's ports."""
+    items = check.items(spec, "spec", "endpoints")
+    found = [_endpoint(check, entry, item(_PATH, index), names) for index, entry in items]
+    if resolution == "STATIC":
+        if not spec.get("endpoints") and not spec.get("workloadSelector"):
+            hint = "for example {address: 192.0.2.1}"
+            check.error(_PATH, "is required with resolution STATIC", hint)
+        for index, each in enumerate(found):
+            if each and as_address(each.address) is None:
+                path = child(item(_PATH, index), "address")
+                message = f"{quote(each.address)} is no IP address, as resolution STATIC has it"
+                check.error(path, message, "write resolution: DNS")
+    elif resolution in ("NONE", "DYNAMIC_DNS") and items:
+        message = f"endpoints are not called with resolution {resolution}"
+        check.error(_PATH, message, "write resolution: STATIC or DNS, or remove them")
+    return tuple(each for each in found if each is not None)
+
+
+def _endpoint(
+    check: Checker, entry: Mapping[str, Any], path: str, names: Collection[str]
+) -> EntryEndpoint | None:
+    text = _address(check, entry, path)
+    ports = check.mapping(entry, path, "ports") or {}
+    here = child(path, "ports")
+    numbers = {name: whole(check, ports, here, name, (1, MAX_PORT)) for name in ports}
+    for name in numbers:
+        if name not in names:
+            message = f"{quote(name)} is the name of no port in spec.ports"
+            check.error(child(here, name), message, f"one of {', '.join(names)}" if names else "")
+    weight = whole(check, entry, path, "weight", (0, _MAX_WEIGHT))
+    locality = _locality(check, entry, path)
+    if text is None:
+        return None
+    known = {name: number for name, number in numbers.items() if number is not None}
+    return EntryEndpoint(text, MappingProxyType(known), weight or 1, locality)
+
+
+def _address(check: Checker, entry: Mapping[str, Any], path: str) -> str | None:
+    text = check.string(entry, path, "address")
+    here = child(path, "address")
+    if not text:
+        if entry.get("address") in (None, ""):
+            check.error(here, "is required: an IP address or a DNS name")
+        return None
+    if text.startswith("unix:"):
+        check.error(here, "Unix sockets are not called", "write an IP address or a DNS name")
+        return None
+    if (found := as_address(text)) is not None:
+        if found.is_loopback or found.is_unspecified or found.is_link_local or found.is_multicast:
+            check.error(here, f"{quote(text)} is never called", "write an address outside")
+            return None
+        return str(found)
+    name = text.lower().removesuffix(".")
+    return None if check.flaw(here, hostname(name)) else name
+
+
+def as_address(text: str) -> Address | None:
+    """Read an IP address in its proper spelling."""
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        return None
+
+
+def _locality(check: Checker, entry: Mapping[str, Any], path: str) -> tuple[str, str, str]:
+    text = check.string(entry, path, "locality") or ""
+    region, _, rest = text.partition("/")
+    zone, _, subzone = rest.partition("/")
+    if "/" in subzone:
+        check.error(child(path, "locality"), f"{quote(text)} is not REGION/ZONE/SUBZONE")
+    return region, zone, subzone
