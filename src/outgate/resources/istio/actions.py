@@ -31,6 +31,7 @@ _NO_EDITS: Mapping[str, Any] = {}
 
 def parse_action(check: Checker, route: Mapping[str, Any], path: str, namespace: str) -> Rule:
     """Read all of an HTTP route but its conditions."""
+    check.string(route, path, "name")
     redirect = _redirect(check, route, path)
     answer = _answer(check, route, path)
     backends = parse_backends(check, route, path, namespace)
@@ -72,15 +73,12 @@ def parse_backends(
         if host_in(headers):
             message = "the host is rewritten for a whole route only"
             check.error(child(here, "headers"), message, "write rewrite.authority")
+        request = edits(check, headers, child(here, "headers"), "request")
+        response = edits(check, headers, child(here, "headers"), "response")
         if target is None or (len(items) > 1 and not weight):
             continue
-        backend = Backend(
-            target,
-            weight if weight and len(items) > 1 else 1,
-            request=edits(check, headers, child(here, "headers"), "request"),
-            response=edits(check, headers, child(here, "headers"), "response"),
-        )
-        found.append(backend)
+        share = weight if weight and len(items) > 1 else 1
+        found.append(Backend(target, share, request=request, response=response))
     if len(items) > 1 and not any(shares):
         message = "no destination has a weight, so that none would be called"
         check.error(child(path, "route"), message, "give each its share, for example weight: 50")
@@ -106,12 +104,15 @@ def destination(
 def _mirrors(
     check: Checker, route: Mapping[str, Any], path: str, namespace: str
 ) -> Iterator[Mirror]:
-    if route.get("mirror") is not None:
+    share = _share(check, route, path, "mirrorPercentage")
+    for key in ("mirrorPercent", "mirror_percent"):
+        older = percentage(check, route, path, key)
+        share = older if share is None else share
+    if route.get("mirror") is None:
+        if share is not None:
+            check.warning(child(path, "mirror"), "is not there: nothing is mirrored")
+    else:
         target = destination(check, route, path, "mirror", namespace)
-        share = _share(check, route, path, "mirrorPercentage")
-        for key in ("mirrorPercent", "mirror_percent"):
-            older = percentage(check, route, path, key)
-            share = older if share is None else share
         if target is not None and share != 0:
             yield Mirror(target, 100.0 if share is None else share)
     for index, entry in check.items(route, path, "mirrors"):

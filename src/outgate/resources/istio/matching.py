@@ -89,6 +89,7 @@ def matches(
 
 
 def _match(check: Checker, entry: Mapping[str, Any], path: str) -> Match:
+    check.string(entry, path, "name")
     ignore_case = flag(check, entry, path, "ignoreUriCase")
     uri = condition(check, entry, path, "uri", ignore_case=ignore_case)
     method = condition(check, entry, path, "method")

@@ -81,14 +81,14 @@ def _ring(check: Checker, settings: Mapping[str, Any], path: str) -> Balancing |
         keys.append(Hash(HashKey.COOKIE, name or "", duration(check, cookie, here, "ttl")))
     if flag(check, settings, path, "useSourceIp"):
         keys.append(Hash(HashKey.SOURCE))
-    if len(keys) != 1:
-        message = "must say by what: one of httpHeaderName, httpCookie, useSourceIp and httpQueryParameterName"
-        check.error(path, message)
-        return None
     ring = check.mapping(settings, path, "ringHash") or {}
     limits = (0, _MAX_RING)
     size = whole(check, ring, child(path, "ringHash"), "minimumRingSize", limits)
     older = whole(check, settings, path, "minimumRingSize", limits)
+    if len(keys) != 1:
+        message = "must say by what: one of httpHeaderName, httpCookie, useSourceIp and httpQueryParameterName"
+        check.error(path, message)
+        return None
     return Balancing(Algorithm.RING_HASH, tuple(keys), size or older or 0)
 
 

@@ -13,6 +13,16 @@ from outgate.traffic.upstream import Tls
 
 _MODES = ("DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL")
 _SYSTEM = "system"
+_TLS_FIELDS = (
+    "clientCertificate",
+    "privateKey",
+    "caCertificates",
+    "credentialName",
+    "caCertCredentialName",
+    "subjectAltNames",
+    "sni",
+    "insecureSkipVerify",
+)
 
 
 def parse_tls(
@@ -30,8 +40,18 @@ def parse_tls(
     if mode == "DISABLE" and is_service:
         message = "the egress opens TLS all the same on ports of the Service that are named https"
         check.warning(child(here, "mode"), message, "name the port http to have none")
-    if mode not in ("SIMPLE", "MUTUAL"):
-        return None
+    found = _opened(check, settings, here, namespace, mode)
+    if mode in ("SIMPLE", "MUTUAL"):
+        return found
+    for key in sorted(settings):
+        if key != "mode" and key in _TLS_FIELDS and settings[key]:
+            check.warning(child(here, key), f"has no effect with mode {mode}", "write mode: SIMPLE")
+    return None
+
+
+def _opened(
+    check: Checker, settings: Mapping[str, Any], here: str, namespace: str, mode: str
+) -> Tls:
     sni = check.string(settings, here, "sni") or ""
     if sni:
         check.flaw(child(here, "sni"), hostname(sni))
@@ -39,7 +59,7 @@ def parse_tls(
     if insecure:
         message = "anybody on the way can pose as the server"
         check.warning(child(here, "insecureSkipVerify"), message, "name the authority instead")
-    certificate, key = _client(check, settings, here, namespace, mutual=mode == "MUTUAL")
+    certificate, key = _client(check, settings, here, namespace, mode)
     return Tls(
         sni=sni,
         names=texts(check, settings, here, "subjectAltNames"),
@@ -51,15 +71,15 @@ def parse_tls(
 
 
 def _client(
-    check: Checker, settings: Mapping[str, Any], path: str, namespace: str, *, mutual: bool
+    check: Checker, settings: Mapping[str, Any], path: str, namespace: str, mode: str
 ) -> tuple[Material | None, Material | None]:
     """Read where the client's certificate and key are."""
     certificate = _file(check, settings, path, "clientCertificate")
     key = _file(check, settings, path, "privateKey")
     secret = _secret(check, settings, path, "credentialName")
-    if not mutual:
+    if mode != "MUTUAL":
         for name in ("clientCertificate", "privateKey"):
-            if settings.get(name):
+            if settings.get(name) and mode == "SIMPLE":
                 message = "is for mode MUTUAL only"
                 check.error(child(path, name), message, "write mode: MUTUAL, or remove it")
         return None, None

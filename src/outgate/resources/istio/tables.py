@@ -64,14 +64,11 @@ _TLS: Fields = {
     "insecureSkipVerify": "with a warning",
     "caCrl": refused("revocation lists are not read, so that revoked certificates would do"),
 }
+_NO_LOCALITY = Said("has no effect: endpoints are called by their weights, wherever they are")
 _LOCALITY: Fields = {
-    "enabled": Said(
-        "has no effect: the endpoints of the first priority are called, wherever they are"
-    ),
-    "distribute": Said("has no effect: endpoints are called by their weights"),
-    "failover": Said("has no effect: endpoints are called by their weights"),
-    "failoverPriority": Said("has no effect: endpoints are called by their weights"),
-    "minClusterSize": Said("has no effect: endpoints are called by their weights"),
+    "enabled": _NO_LOCALITY,
+    "failover": _NO_LOCALITY,
+    "failoverPriority": _NO_LOCALITY,
 }
 _NO_WARMUP = Said("has no effect: a new endpoint gets its share at once")
 _LOAD_BALANCER: Fields = {
@@ -90,8 +87,8 @@ _LOAD_BALANCER: Fields = {
         "maglev": Said("a ring is used instead, which serves the same purpose", "write ringHash"),
         "minimumRingSize": _YES,
     },
-    "localityLbSetting": _LOCALITY,
-    "zoneAwareLbSetting": _LOCALITY,
+    "localityLbSetting": {**_LOCALITY, "distribute": _NO_LOCALITY},
+    "zoneAwareLbSetting": {**_LOCALITY, "minClusterSize": _NO_LOCALITY},
     "warmup": _NO_WARMUP,
     "warmupDurationSecs": _NO_WARMUP,
     "backendUtilization": Said("has no effect: endpoints are not asked how busy they are"),
@@ -133,11 +130,14 @@ _OUTLIERS: Fields = {
         "has no effect: all statuses of 500 and over are errors"
     ),
 }
-_POLICY: Fields = {
+_OF_PORTS: Fields = {
     "loadBalancer": _LOAD_BALANCER,
     "connectionPool": _POOL,
     "outlierDetection": _OUTLIERS,
     "tls": _TLS,
+}
+_POLICY: Fields = {
+    **_OF_PORTS,
     "tunnel": refused(
         "calls would go straight out, and not through the tunnel",
         "write an ExternalService with a proxy",
@@ -155,7 +155,7 @@ _POLICY: Fields = {
 }
 DESTINATION_RULE: Fields = {
     "host": "of the rule's own namespace: a ServiceEntry's host as it is written there, or an ExternalName Service",
-    "trafficPolicy": {**_POLICY, "portLevelSettings": {"port": {"number": _YES}, **_POLICY}},
+    "trafficPolicy": {**_POLICY, "portLevelSettings": {"port": {"number": _YES}, **_OF_PORTS}},
     "subsets": Said(
         "has no effect: subsets are not supported", "declare a host of its own for each"
     ),
@@ -183,12 +183,12 @@ _HTTP_MATCH: Fields = {
     "sourceNamespace": _YES,
     "statPrefix": Said("has no effect: statistics are by destination"),
 }
+_NO_SUBNET = refused("calls cannot be told apart by their address", "use sourceNamespace")
 _L4_MATCH: Fields = {
     "destinationSubnets": refused(
         "a host's addresses are the mesh's own here", "match by the host"
     ),
     "port": _YES,
-    "sourceSubnet": refused("calls cannot be told apart by their address", "use sourceNamespace"),
     "sourceLabels": _NO_LABELS,
     "gateways": _GATEWAYS,
     "sourceNamespace": _YES,
@@ -253,7 +253,7 @@ VIRTUAL_SERVICE: Fields = {
     "gateways": _GATEWAYS,
     "http": _HTTP,
     "tls": {"match": {"sniHosts": _YES, **_L4_MATCH}, "route": _L4_ROUTE},
-    "tcp": {"match": _L4_MATCH, "route": _L4_ROUTE},
+    "tcp": {"match": {"sourceSubnet": _NO_SUBNET, **_L4_MATCH}, "route": _L4_ROUTE},
     "exportTo": "of callers outside its own namespace, it holds for those of a host that its own namespace declares",
 }
 
