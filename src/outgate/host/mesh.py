@@ -12,6 +12,7 @@ from outgate.model.assembling import Assembly
 from outgate.model.declarations import Declarations, Source
 from outgate.model.deriving import declare, selects, source_of
 from outgate.model.destinations import Destination, Endpoint, External, Internal
+from outgate.model.gateway.relations import Relations
 from outgate.model.names import Name
 from outgate.model.workloads import Workload
 from outgate.resources.kinds import Resource, parse
@@ -35,6 +36,7 @@ class Mesh:
     programmed: Programmed = field(default_factory=Programmed)
     assembly: Assembly = field(default_factory=Assembly)
     vault: Vault = field(default_factory=Vault)
+    relations: Relations = field(default_factory=Relations)
     files: dict[str, dict[Source, Resource]] = field(default_factory=dict)
     wrong: dict[str, tuple[Problem, ...]] = field(default_factory=dict)
     owners: dict[Source, set[str]] = field(default_factory=dict)
@@ -49,7 +51,8 @@ class Mesh:
     def problems(self) -> tuple[Problem, ...]:
         """Return all that is wrong with the manifests, sorted."""
         found = [each for problems in self.wrong.values() for each in problems]
-        found += [each for problems in self.assembly.found.values() for each in problems]
+        for problems in (*self.assembly.found.values(), *self.relations.found.values()):
+            found += problems
         for source, files in self.owners.items():
             first, *others = sorted(files)
             found += [self._duplicate(source, first, other) for other in others]
@@ -135,7 +138,8 @@ class Mesh:
 
     def _program(self, sources: Iterable[Source], pods: Iterable[Name] = ()) -> Delta:
         changes: list[tuple[Source, Declarations | None]] = []
-        for source in sorted(sources):
+        named = sorted(sources)
+        for source in named:
             resource = self._resource(source)
             self.selecting.pop(source, None)
             if isinstance(resource, Service) and resource.selector:
@@ -143,6 +147,7 @@ class Mesh:
             declared = declare(resource, self.workloads.values()) if resource else None
             self._hold(source, declared)
             changes.append((source, declared))
+        changes += self.relations.update((each, self._resource(each)) for each in named)
         change = self.assembly.update(changes)
         self.vault.follow(change, self.assembly)
         touched = set(pods)

@@ -35,7 +35,12 @@ def declare(resource: Resource, workloads: Iterable[Workload] = ()) -> Declarati
 
 
 def _later(resource: Resource) -> Declarations:
-    module, function = _LATER[type(resource).__name__]
+    kind = type(resource).__name__
+    if kind not in _LATER:
+        # What the Gateway API's declare depends on others: `model.gateway.relations` says it.
+        created = resource.metadata.creation_timestamp
+        return Declarations(source_of(resource), resource.location, created)
+    module, function = _LATER[kind]
     found: Callable[[Resource], Declarations] = getattr(
         importlib.import_module(f"outgate.model.{module}"), function
     )

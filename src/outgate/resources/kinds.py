@@ -18,6 +18,13 @@ from outgate.resources.secrets import ConfigMap, Secret, parse_config_map, parse
 from outgate.resources.services import Service, parse_service
 
 if TYPE_CHECKING:
+    from outgate.resources.gateway.backendtlspolicies import BackendTLSPolicy
+    from outgate.resources.gateway.grpcroutes import GRPCRoute
+    from outgate.resources.gateway.httproutes import HTTPRoute
+    from outgate.resources.gateway.referencegrants import ReferenceGrant
+    from outgate.resources.gateway.tcproutes import TCPRoute
+    from outgate.resources.gateway.tlsroutes import TLSRoute
+    from outgate.resources.gateway.xbackends import XBackend
     from outgate.resources.istio.destination_rules import DestinationRule
     from outgate.resources.istio.service_entries import ServiceEntry
     from outgate.resources.istio.sidecars import Sidecar
@@ -62,6 +69,13 @@ class Resources:
     destination_rules: tuple["DestinationRule", ...]
     virtual_services: tuple["VirtualService", ...]
     sidecars: tuple["Sidecar", ...]
+    xbackends: tuple["XBackend", ...]
+    http_routes: tuple["HTTPRoute", ...]
+    grpc_routes: tuple["GRPCRoute", ...]
+    tls_routes: tuple["TLSRoute", ...]
+    tcp_routes: tuple["TCPRoute", ...]
+    backend_tls_policies: tuple["BackendTLSPolicy", ...]
+    reference_grants: tuple["ReferenceGrant", ...]
     problems: tuple[Problem, ...]
     accepted: tuple[Document, ...]
     unknown: tuple[Document, ...]
@@ -104,6 +118,17 @@ def _istio(field: str, parser: str) -> _Kind:
     return _Kind(preferred, field, _later(f"istio.{field}", parser), tuple(older))
 
 
+_GATEWAY, _GATEWAY_X = "gateway.networking.k8s.io", "gateway.networking.x-k8s.io"
+
+
+def _gateway(version: str, field: str, group: str = _GATEWAY) -> _Kind:
+    """Return a kind of the Gateway API, whose modules are named as fields are, without the underlines."""
+    parser = (
+        f"parse_{field.removesuffix('ies')}y" if field.endswith("ies") else f"parse_{field[:-1]}"
+    )
+    return _Kind(f"{group}/{version}", field, _later(f"gateway.{field.replace('_', '')}", parser))
+
+
 # By API group and kind.
 _KINDS: Mapping[tuple[str, str], _Kind] = {
     ("", "Service"): _Kind("v1", "services", parse_service),
@@ -123,6 +148,13 @@ _KINDS: Mapping[tuple[str, str], _Kind] = {
     (_ISTIO, "DestinationRule"): _istio("destination_rules", "parse_destination_rule"),
     (_ISTIO, "VirtualService"): _istio("virtual_services", "parse_virtual_service"),
     (_ISTIO, "Sidecar"): _istio("sidecars", "parse_sidecar"),
+    (_GATEWAY_X, "XBackend"): _gateway("v1alpha1", "xbackends", _GATEWAY_X),
+    (_GATEWAY, "HTTPRoute"): _gateway("v1", "http_routes"),
+    (_GATEWAY, "GRPCRoute"): _gateway("v1", "grpc_routes"),
+    (_GATEWAY, "TLSRoute"): _gateway("v1", "tls_routes"),
+    (_GATEWAY, "TCPRoute"): _gateway("v1", "tcp_routes"),
+    (_GATEWAY, "BackendTLSPolicy"): _gateway("v1", "backend_tls_policies"),
+    (_GATEWAY, "ReferenceGrant"): _gateway("v1beta1", "reference_grants"),
 }
 
 

@@ -1,0 +1,1 @@
+"""The Gateway API's resources to declarations: what a route does depends on what its references lead to."""
