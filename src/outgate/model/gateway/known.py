@@ -28,12 +28,16 @@ class Place:
 
 @dataclass(slots=True)
 class Known:
-    """All of them; `users` are the kinds of routes that lead to an XBackend or are attached to it."""
+    """All of them; `users` are the kinds of routes that lead to an XBackend or are attached to it.
+
+    `others` are Services that stand for something inside a cluster: what is attached to them is for others.
+    """
 
     services: dict[Name, Service] = field(default_factory=dict)
     xbackends: dict[Name, XBackend] = field(default_factory=dict)
     grants: dict[str, dict[Source, ReferenceGrant]] = field(default_factory=dict)
     users: dict[Object, dict[Source, str]] = field(default_factory=dict)
+    others: set[Name] = field(default_factory=set)
 
     def external(self, name: Name) -> External | None:
         """Return what an XBackend declares; None where there is none of this name."""
@@ -62,11 +66,17 @@ class Known:
             return None
         return Place(declared.name, declared.host, declared.ports)
 
-    def is_inside(self, meant: Object) -> bool:
-        """Whether it is a Service that stands for something inside, which is none of our business."""
-        service = self.services.get(Name(meant.namespace, meant.name))
-        inside = service is not None and not service.external_name
-        return inside and (meant.group, meant.kind) == SERVICE
+    def is_for_others(self, meant: Object) -> bool:
+        """Whether what is attached to an object is none of our business."""
+        named = Name(meant.namespace, meant.name) in self.others
+        return not meant.is_callable or (named and meant.kind == SERVICE[1])
+
+    def missing(self, meant: Object) -> str:
+        """Say why there is no place for an object."""
+        name = Name(meant.namespace, meant.name)
+        if meant.kind == SERVICE[1] and (name in self.others or name in self.services):
+            return f"{meant} is inside: only calls to outside can be changed, and led elsewhere outside"
+        return f"there is no {meant} that stands for something outside"
 
     def allows(self, kind: str, namespace: str, meant: Object) -> bool:
         """Whether an object's namespace agrees that resources of a kind, in a namespace, refer to it."""

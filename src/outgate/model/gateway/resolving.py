@@ -59,12 +59,11 @@ def kind_of(route: Route) -> str:
 def attach(route: Route, parent: Parent, known: Known) -> Attachment | Refusal | None:
     """Say what a route is attached to by one of its parents; None where that is none of our business."""
     meant = parent.object
-    if not meant.is_callable or known.is_inside(meant):
+    if known.is_for_others(meant):
         return None
     place = known.place(meant)
     if place is None:
-        message = f"there is no {meant} that stands for something outside"
-        return Refusal(Reason.NO_MATCHING_PARENT, message, parent.path)
+        return Refusal(Reason.NO_MATCHING_PARENT, known.missing(meant), parent.path)
     if meant.kind == "XBackend" and meant.namespace != route.metadata.namespace:
         message = f"{meant} can be called from its own namespace only, where the route must be"
         return Refusal(Reason.NOT_ALLOWED_BY_LISTENERS, message, parent.path)
@@ -123,15 +122,14 @@ def resolve(route: Route, reference: Reference, known: Known) -> Target | Refusa
             f"{meant.kind} of {meant.group or 'v1'} cannot be a backend: Service and XBackend can"
         )
         return Refusal(Reason.INVALID_KIND, message, path)
-    if not known.allows(kind, namespace, meant):
+    # What is a parent may be called from there anyhow: a consumer's route may lead back to it.
+    is_parent = any(parent.object == meant for parent in route.parents)
+    if not is_parent and not known.allows(kind, namespace, meant):
         message = f"namespace {meant.namespace} has no ReferenceGrant for {kind}s of {namespace} to {meant}"
         return Refusal(Reason.REF_NOT_PERMITTED, message, path)
     place = known.place(meant)
     if place is None:
-        message = f"there is no {meant} that stands for something outside"
-        if known.is_inside(meant):
-            message = f"{meant} is inside: calls to outside cannot be led there"
-        return Refusal(Reason.BACKEND_NOT_FOUND, message, path)
+        return Refusal(Reason.BACKEND_NOT_FOUND, known.missing(meant), path)
     number = reference.port or place.main
     port = next((each for each in place.ports if each.number == number), None)
     if port is None:

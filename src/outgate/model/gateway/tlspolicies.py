@@ -50,15 +50,14 @@ def refusals(
 def refused(source: Source, target: PolicyTarget, rivals: Policies, known: Known) -> Refusal | None:
     """Say why a policy does not count for a target; None where it does, or where that is none of our business."""
     meant = target.object
-    if known.is_inside(meant):
+    if (meant.group, meant.kind) == SERVICE and known.is_for_others(meant):
         return None
     if (meant.group, meant.kind) != SERVICE:
         message = f"{meant.kind} cannot be the target of a BackendTLSPolicy: a Service can"
         return Refusal(Reason.INVALID, message, target.path)
     place = _place(target, known)
     if place is None:
-        message = f"there is no {meant} that stands for something outside"
-        return Refusal(Reason.TARGET_NOT_FOUND, message, target.path)
+        return Refusal(Reason.TARGET_NOT_FOUND, known.missing(meant), target.path)
     if not _ports(target, place):
         message = f"{meant} has no port {target.section}"
         return Refusal(Reason.TARGET_NOT_FOUND, message, target.path)
