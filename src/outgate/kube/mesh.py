@@ -13,16 +13,20 @@ from outgate.model.assembling import Assembly
 from outgate.model.declarations import Declarations, Source
 from outgate.model.deriving import declare
 from outgate.model.destinations import External
+from outgate.model.gateway.relations import Relations
 from outgate.model.materials import files
 from outgate.model.names import Name
 from outgate.resources.documents import Document, Lines
-from outgate.resources.kinds import parse, plural
+from outgate.resources.kinds import Resource, parse, plural
 from outgate.resources.problems import Location, Problem
 from outgate.traffic.references import Material
 from outgate.xds import egress
 from outgate.xds.clusters import Upstream
 from outgate.xds.egress import Delta, Programmed, Site
 from outgate.xds.materials import Vault
+
+Derived = tuple[Resource | None, Declarations | None]
+"""A resource that is valid, and what it declares by itself."""
 
 
 @dataclass(slots=True)
@@ -34,8 +38,11 @@ class Mesh:
     programmed: Programmed = field(default_factory=Programmed)
     assembly: Assembly = field(default_factory=Assembly)
     vault: Vault = field(default_factory=Vault)
+    relations: Relations = field(default_factory=Relations)
     wrong: dict[Source, tuple[Problem, ...]] = field(default_factory=dict)
     """What is wrong with each resource by itself."""
+    affected: set[Source] = field(default_factory=set)
+    """Whose outcome may have changed with the last update."""
     _refused: frozenset[Name] = frozenset()
 
     def start(self) -> Delta:
@@ -44,7 +51,11 @@ class Mesh:
 
     def problems(self, source: Source) -> tuple[Problem, ...]:
         """Return all that is wrong with a resource."""
-        found = (*self.wrong.get(source, ()), *self.assembly.found.get(source, ()))
+        found = (
+            *self.wrong.get(source, ()),
+            *self.assembly.found.get(source, ()),
+            *self.relations.found.get(source, ()),
+        )
         if source.kind == "Service" and Name(source.namespace, source.name) in self._refused:
             found += (Problem(_place(source), str(source), "spec.ports", FULL),)
         declared = self.assembly.declared.get(source)
@@ -65,14 +76,22 @@ class Mesh:
             if any(each.name in lacking for each in declared.destinations)
             or any(each.namespace in lacking for each in declared.policies)
         }
-        known = self.wrong.keys() | self.assembly.found.keys() | refused | lacking_sources
-        for source in sorted(known):
+        found = self.assembly.found.keys() | self.relations.found.keys()
+        for source in sorted(self.wrong.keys() | found | refused | lacking_sources):
             yield from self.problems(source)
 
     def update(self, changes: Iterable[tuple[Source, Mapping[str, Any] | None]]) -> Delta:
         """Take in resources as they are now (None: gone), and return how the snapshot changes."""
-        derived = [(source, self._derive(source, item)) for source, item in changes]
+        derived: list[tuple[Source, Declarations | None]] = []
+        typed: list[tuple[Source, Resource | None]] = []
+        for source, item in changes:
+            resource, declared = self._derive(source, item)
+            typed.append((source, resource))
+            derived.append((source, declared))
+        derived += self.relations.update(typed)
         change = self.assembly.update(derived)
+        self.affected = {source for source, _ in typed} | self.relations.touched
+        self.affected |= self.assembly.checked
         self.programmed, delta = egress.program(
             self.programmed, change.changed, change.removed, self.site, self.upstream
         )
@@ -85,10 +104,12 @@ class Mesh:
         self.vault.hold(changes)
         return self.vault.delta()
 
-    def _derive(self, source: Source, item: Mapping[str, Any] | None) -> Declarations | None:
+    def _derive(self, source: Source, item: Mapping[str, Any] | None) -> Derived:
         self.wrong.pop(source, None)
+        if source.kind == "Service":
+            self.relations.known.others.discard(Name(source.namespace, source.name))
         if item is None:
-            return None
+            return None, None
         try:
             return (
                 self._service(source, item)
@@ -99,18 +120,21 @@ class Mesh:
             # Whatever it is that nobody foresaw, it is this resource's problem alone: others go on being programmed.
             message = f"cannot be read: {type(error).__name__}: {error!s:.200}"
             self.wrong[source] = (Problem(_place(source), str(source), "", message),)
-            return _nowhere(source, item) if source.kind == "Service" else None
+            return None, _nowhere(source, item) if source.kind == "Service" else None
 
-    def _service(self, source: Source, item: Mapping[str, Any]) -> Declarations | None:
+    def _service(self, source: Source, item: Mapping[str, Any]) -> Derived:
         spec = item.get("spec") or {}
-        if spec.get("type") != "ExternalName":
-            return None
-        if is_alias(spec, self.upstream.settings.trust_domain):
-            return None
-        declared = self._read(source, {"apiVersion": "v1", "kind": "Service", **item})
-        return declared if declared and declared.destinations else _nowhere(source, item)
+        inside = spec.get("type") != "ExternalName"
+        if inside or is_alias(spec, self.upstream.settings.trust_domain):
+            # What is attached to it is for whoever looks after the cluster inside.
+            self.relations.known.others.add(Name(source.namespace, source.name))
+            return None, None
+        resource, declared = self._read(source, {"apiVersion": "v1", "kind": "Service", **item})
+        if declared and declared.destinations:
+            return resource, declared
+        return resource, _nowhere(source, item)
 
-    def _read(self, source: Source, item: Mapping[str, Any]) -> Declarations | None:
+    def _read(self, source: Source, item: Mapping[str, Any]) -> Derived:
         parsed = parse((Document(item, _place(source), Lines(1, {})),))
         if parsed.problems:
             self.wrong[source] = parsed.problems
@@ -121,8 +145,8 @@ class Mesh:
             message = f"{named[0]} is a file, and in a cluster certificates and credentials are in Secrets"
             problem = Problem(_place(source), str(source), "spec", message, "name a Secret")
             self.wrong[source] = (*parsed.problems, problem)
-            return None
-        return declared
+            return resource, None
+        return resource, declared
 
 
 def _nowhere(source: Source, item: Mapping[str, Any]) -> Declarations:

@@ -38,6 +38,8 @@ class Assembly:
     effective: dict[Name, Destination] = field(default_factory=dict)
     found: dict[Source, tuple[Problem, ...]] = field(default_factory=dict)
     """What is wrong with a resource because of the others."""
+    checked: set[Source] = field(default_factory=set)
+    """Those for whom `found` was looked at anew with the last update."""
     _claims: dict[Name, dict[Source, Destination]] = field(default_factory=dict)
     _in_slot: dict[Name, set[Name]] = field(default_factory=dict)
     _attached: dict[Name, set[Source]] = field(default_factory=dict)
@@ -198,6 +200,7 @@ class Assembly:
         for slot in slots:
             touched |= self._attached.get(slot, set())
             touched |= {each for name in self._in_slot.get(slot, ()) for each in self._claims[name]}
+        self.checked = touched
         for source in touched:
             declared = self.declared[source]
             problems = (*self._conflicts(declared), *self._astray(declared))

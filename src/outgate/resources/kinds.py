@@ -121,12 +121,14 @@ def _istio(field: str, parser: str) -> _Kind:
 _GATEWAY, _GATEWAY_X = "gateway.networking.k8s.io", "gateway.networking.x-k8s.io"
 
 
-def _gateway(version: str, field: str, group: str = _GATEWAY) -> _Kind:
+def _gateway(field: str, *versions: str, group: str = _GATEWAY) -> _Kind:
     """Return a kind of the Gateway API, whose modules are named as fields are, without the underlines."""
+    preferred, *older = (f"{group}/{version}" for version in versions)
     parser = (
         f"parse_{field.removesuffix('ies')}y" if field.endswith("ies") else f"parse_{field[:-1]}"
     )
-    return _Kind(f"{group}/{version}", field, _later(f"gateway.{field.replace('_', '')}", parser))
+    parse = _later(f"gateway.{field.replace('_', '')}", parser)
+    return _Kind(preferred, field, parse, tuple(older))
 
 
 # By API group and kind.
@@ -148,13 +150,13 @@ _KINDS: Mapping[tuple[str, str], _Kind] = {
     (_ISTIO, "DestinationRule"): _istio("destination_rules", "parse_destination_rule"),
     (_ISTIO, "VirtualService"): _istio("virtual_services", "parse_virtual_service"),
     (_ISTIO, "Sidecar"): _istio("sidecars", "parse_sidecar"),
-    (_GATEWAY_X, "XBackend"): _gateway("v1alpha1", "xbackends", _GATEWAY_X),
-    (_GATEWAY, "HTTPRoute"): _gateway("v1", "http_routes"),
-    (_GATEWAY, "GRPCRoute"): _gateway("v1", "grpc_routes"),
-    (_GATEWAY, "TLSRoute"): _gateway("v1", "tls_routes"),
-    (_GATEWAY, "TCPRoute"): _gateway("v1", "tcp_routes"),
-    (_GATEWAY, "BackendTLSPolicy"): _gateway("v1", "backend_tls_policies"),
-    (_GATEWAY, "ReferenceGrant"): _gateway("v1beta1", "reference_grants"),
+    (_GATEWAY_X, "XBackend"): _gateway("xbackends", "v1alpha1", group=_GATEWAY_X),
+    (_GATEWAY, "HTTPRoute"): _gateway("http_routes", "v1", "v1beta1"),
+    (_GATEWAY, "GRPCRoute"): _gateway("grpc_routes", "v1"),
+    (_GATEWAY, "TLSRoute"): _gateway("tls_routes", "v1", "v1alpha3", "v1alpha2"),
+    (_GATEWAY, "TCPRoute"): _gateway("tcp_routes", "v1", "v1alpha2"),
+    (_GATEWAY, "BackendTLSPolicy"): _gateway("backend_tls_policies", "v1", "v1alpha3"),
+    (_GATEWAY, "ReferenceGrant"): _gateway("reference_grants", "v1beta1"),
 }
 
 
