@@ -141,7 +141,8 @@ def _items(check: Checker, schema: Items, value: Any, path: str) -> tuple[Any, .
     if not schema.least <= len(value) <= schema.most:
         few = f"at least {schema.least} is needed" if len(value) < schema.least else ""
         many = f"{len(value)} are too many: at most {schema.most} are allowed"
-        check.error(path, few or many, "" if few else "divide them among several resources")
+        hint = "write one, or remove the field" if few else "divide them among several resources"
+        check.error(path, few or many, hint)
         return ()
     found = tuple(
         read(check, schema.of, each, item(path, index)) for index, each in enumerate(value)
@@ -199,7 +200,7 @@ def _fields(check: Checker, schema: Fields, value: Any, path: str) -> Any:
             given[each.into or each.name] = read(check, each.schema, plain[each.name], here)
         elif each.required:
             hint = f"for example {each.example}" if each.example else ""
-            check.error(here, f"is required: {each.doc[0].lower()}{each.doc[1:].rstrip('.')}", hint)
+            check.error(here, f"is required: {_first_sentence(each.doc)}", hint)
     if check.errors == before:
         for rule in schema.rules:
             if not rule.holds(plain):
@@ -207,6 +208,10 @@ def _fields(check: Checker, schema: Fields, value: Any, path: str) -> Any:
                     child(path, rule.field) if rule.field else path, rule.message, rule.hint
                 )
     return schema.make(**given) if check.errors == before else None
+
+
+def _first_sentence(doc: str) -> str:
+    return doc[0].lower() + doc[1:].partition(". ")[0].removesuffix(".")
 
 
 def _defaulted(schema: Fields, key: str, value: Any) -> bool:
@@ -224,7 +229,7 @@ def _check_known(check: Checker, schema: Fields, value: Mapping[str, Any], path:
         check.error(
             child(path, key),
             "is not a field that there is here",
-            f"did you mean {meant}?" if meant else f"there are {alternatives(known)}",
+            f"did you mean {meant}?" if meant else f"write {alternatives(known)}",
         )
 
 

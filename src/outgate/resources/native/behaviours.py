@@ -65,17 +65,17 @@ EDITS = Fields(
     (
         Field(
             "set",
-            Pairs(SET_HEADER, HEADER_VALUE, 32),
+            Pairs(SET_HEADER, HEADER_VALUE, 16),
             "Headers to set, whether they are there or not.",
             "put",
         ),
         Field(
             "add",
-            Pairs(SET_HEADER, HEADER_VALUE, 32),
+            Pairs(SET_HEADER, HEADER_VALUE, 16),
             "Headers to add to those that are there.",
             "add",
         ),
-        Field("remove", Items(Text(SET_HEADER), 32, 0, "."), "Headers to take away."),
+        Field("remove", Items(Text(SET_HEADER), 16, 0, "."), "Headers to take away."),
     ),
     edits,
 )

@@ -162,7 +162,7 @@ CALLEE = Fields(
 REQUEST = Fields(
     (
         Field("methods", METHODS, "Any of these methods."),
-        Field("paths", Items(PATH_MATCH, 32, 1), "Any of these paths."),
+        Field("paths", Items(PATH_MATCH, 16, 1), "Any of these paths."),
         Field("headers", HEADER_MATCHES, "All of these headers."),
     ),
     Request,
@@ -260,7 +260,7 @@ RULE = Fields(
         ),
         Field(
             "to",
-            Items(CALLEE, 64, 1),
+            Items(CALLEE, 32, 1),
             "Any of these; everything that is declared if it is left out.",
         ),
         Field(

@@ -41,7 +41,7 @@ def secret(key: str = "") -> Fields:
     entry = Field(
         "key",
         Text(SECRET_KEY),
-        "Its entry.",
+        "Its entry, such as `token`.",
         required=not key,
         default=key or None,
         example="key: token",
