@@ -24,8 +24,11 @@ async def uninstall(client: "Client", *, dry_run: bool) -> None:
             say(f"{removing.line(each)} (server dry run)")
     else:
         await removing.remove(client, found.found, say)
-    if not found.found:
+    if not found.found and not found.kept:
         say("nothing of Outgate is in the cluster")
+    for each in found.kept:
+        warn(f"warning: {each} stays, as there are resources of that kind, which are yours")
+        warn(f"warning: to delete them all with it: kubectl delete crd {each.name}")
     await _say_what_stays(client)
     _say_what_is_hidden(found)
 

@@ -3,6 +3,7 @@
 Structural schemas; where a rule spans fields, or a pattern alone would not say what to write instead, it is CEL.
 """
 
+import functools
 import re
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -29,13 +30,16 @@ from outgate.resources.schemas import (
 
 Json = dict[str, Any]
 KINDS = (external_service.KIND, egress_policy.KIND)
+_KEPT = {"helm.sh/resource-policy": "keep"}
+"""Else `helm uninstall` would delete all resources of these kinds, which are the users'."""
 _CATEGORY = "outgate"
 _LONGEST_DURATION, _LONGEST_SIZE = 32, 17
 
 
-def crds() -> list[Manifest]:
-    """Return both CRDs."""
-    return [crd(each) for each in KINDS]
+@functools.cache
+def crds() -> tuple[Manifest, ...]:
+    """Return both CRDs, which are always the same; nobody may change them."""
+    return tuple(crd(each) for each in KINDS)
 
 
 def crd(kind: Kind) -> Manifest:
@@ -59,7 +63,7 @@ def crd(kind: Kind) -> Manifest:
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{kind.plural}.{GROUP}", "labels": dict(PART)},
+        "metadata": {"name": f"{kind.plural}.{GROUP}", "labels": dict(PART), "annotations": _KEPT},
         "spec": {"group": GROUP, "scope": "Namespaced", "names": names, "versions": [version]},
     }
 

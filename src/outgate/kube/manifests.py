@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from outgate.kube import (
     admission,
+    crds,
     deployments,
     guarding,
     naming,
@@ -24,6 +25,7 @@ def manifests(install: Install) -> list[Manifest]:
     bundle = [_config(UPSTREAM_CA, {"ca.pem": install.ca_bundle})] if install.ca_bundle else []
     return [
         _namespace(),
+        *crds.crds(),
         *(
             objects.make("v1", "ServiceAccount", name, automountServiceAccountToken=False)
             for name in (naming.CONTROLLER, naming.EGRESS)

@@ -60,10 +60,14 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What there is, in the order in which it is to go, and the kinds that the user may not look for."""
+    """What there is, in the order in which it is to go, and the kinds that the user may not look for.
+
+    `kept` are definitions of kinds of which there are resources, or may be: these would go with them, and are the users'.
+    """
 
     found: tuple[Found, ...]
     hidden: tuple[Resource, ...]
+    kept: tuple[Found, ...] = ()
 
 
 async def search(client: Client) -> Search:
@@ -72,7 +76,36 @@ async def search(client: Client) -> Search:
     results = await _each(wanted, lambda each: _of_kind(client, each))
     hidden = [kind for kind, found in zip(wanted, results, strict=True) if found is None]
     unique = {each.path: each for found in results for each in found or ()}
-    return Search(tuple(sorted(unique.values(), key=lambda each: each.step)), tuple(hidden))
+    kept = await _in_use(client, [each for each in unique.values() if _is_definition(each)], wanted)
+    going = [each for each in unique.values() if each not in kept]
+    return Search(tuple(sorted(going, key=lambda each: each.step)), tuple(hidden), kept)
+
+
+def _is_definition(found: Found) -> bool:
+    return found.resource.plural == "customresourcedefinitions"
+
+
+async def _in_use(
+    client: Client, definitions: Sequence[Found], known: Sequence[Resource]
+) -> tuple[Found, ...]:
+    kinds = {f"{each.plural}.{each.group}": each for each in known}
+    used = await _each(definitions, lambda each: _has_any(client, kinds.get(each.name)))
+    return tuple(each for each, has in zip(definitions, used, strict=True) if has)
+
+
+async def _has_any(client: Client, resource: Resource | None) -> bool:
+    """Whether there is one of a kind; also where the user may not know."""
+    if resource is None:
+        return False
+    try:
+        found = await plain.call(client, "GET", resource.path(), params={"limit": "1"})
+    except api.ApiError as error:
+        if api.code(error) == api.NOT_FOUND:
+            return False
+        if api.code(error) == 403:
+            return True
+        raise
+    return bool(found["items"])
 
 
 def _may_have_ours(resource: Resource) -> bool:

@@ -51,7 +51,7 @@ ENDPOINT = Fields(
             Text(PLACE),
             "IP address or DNS name.",
             required=True,
-            example="address: 192.0.2.1",
+            example="address: 198.51.100.1",
         ),
         Field("port", PORT, "Port; if it is left out, the port's targetPort."),
         Field(

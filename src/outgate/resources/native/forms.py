@@ -118,7 +118,7 @@ def _range_flaw(value: str) -> Flaw | None:
         except ValueError:
             return Flaw(
                 f"{quote(value)} is not an IP range",
-                "write 192.0.2.0/24, 2001:db8::/32 or an address",
+                "write 198.51.100.0/24, 2001:db8::/32 or an address",
             )
         return (
             Flaw(f"{quote(value)} has host bits set", f"write {meant}")
@@ -137,7 +137,7 @@ RANGE = Form(
     (
         (
             "isIP(self) || (isCIDR(self) && cidr(self) == cidr(self).masked())",
-            "is not an IP range without host bits (write 192.0.2.0/24, 2001:db8::/32 or an address)",
+            "is not an IP range without host bits (write 198.51.100.0/24, 2001:db8::/32 or an address)",
         ),
     ),
     longest=64,

@@ -98,7 +98,7 @@ _CHECKS: tuple[tuple[Callable[[Json], bool], str, str, str, str], ...] = (
         lambda spec: not _static(spec) or spec.get("endpoints") is not None,
         "!has(self.resolution) || self.resolution != 'Static' || has(self.endpoints)",
         "Static needs endpoints",
-        "for example endpoints: [{address: 192.0.2.1}]",
+        "for example endpoints: [{address: 198.51.100.1}]",
         "resolution",
     ),
     (
