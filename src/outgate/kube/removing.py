@@ -62,7 +62,7 @@ class Found:
 class Search:
     """What there is, in the order in which it is to go, and the kinds that the user may not look for.
 
-    `kept` are definitions of kinds of which there are resources, or may be: these would go with them, and are the users'.
+    `kept` are definitions of kinds of which there are resources, or may be: the users', which would go with them.
     """
 
     found: tuple[Found, ...]
