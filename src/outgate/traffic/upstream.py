@@ -81,7 +81,7 @@ class Hash:
 
 @dataclass(frozen=True, slots=True)
 class Balancing:
-    """The algorithm, and for a ring by what; `locality` prefers the endpoints of the egress's own locality."""
+    """The algorithm, and for a ring by what. Localities share by the weight of their endpoints that are well."""
 
     algorithm: Algorithm = Algorithm.ROUND_ROBIN
     hashes: tuple[Hash, ...] = ()
@@ -90,7 +90,10 @@ class Balancing:
 
 @dataclass(frozen=True, slots=True)
 class Breakers:
-    """Most of each that there may be at once; `retry_budget` is a percentage of the active requests."""
+    """Most of each that there may be at once; `retry_budget` is a percentage of the active requests.
+
+    Beside a budget `retries` is how many there may be however few the requests.
+    """
 
     connections: int | None = None
     pending: int | None = None
@@ -152,15 +155,23 @@ class Health:
 
 
 class ProxyKind(enum.StrEnum):
-    """How a proxy on the way is spoken to."""
+    """How a proxy on the way is spoken to.
+
+    Envoy 1.40 speaks HTTP's CONNECT only: a front end refuses SOCKS5 with `NO_SOCKS5`, and what says it leads nowhere.
+    """
 
     HTTP = "http"
     SOCKS5 = "socks5"
 
 
+NO_SOCKS5 = "Envoy 1.40 cannot speak SOCKS5 to a proxy"
+NO_WILDCARD_PROXY = "Envoy cannot ask a proxy for a name that only the call says"
+"""Why a proxy on the way is refused: the second for a wildcard without endpoints."""
+
+
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """A proxy on the way: `host` is an IP address or a DNS name."""
+    """A proxy on the way: `host` is an IP address or a DNS name. It resolves the names of the endpoints."""
 
     kind: ProxyKind
     host: str
@@ -172,6 +183,7 @@ class Upstream:
     """All of it. `private` are ranges, refused otherwise, that this destination may be in.
 
     `names` are subject alternative names for TLS that names none itself, whoever says that it is opened.
+    Addresses that are written out, as endpoints or as a proxy, need not be named there.
     """
 
     resolution: Resolution | None = None

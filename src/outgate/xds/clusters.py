@@ -68,7 +68,7 @@ def cluster(name: str, service: External, port: Port, upstream: Upstream) -> ext
     )
     message.connect_timeout.FromMilliseconds(int(timeout * 1000))
     if said.proxy is not None:
-        proxying.find(message, service, port)
+        proxying.find(message, service, port, upstream)
     elif endpoints.is_dynamic(service, port):
         dynamic.find(message, service, port, tls, upstream)
     else:
@@ -80,11 +80,10 @@ def cluster(name: str, service: External, port: Port, upstream: Upstream) -> ext
     if tls is not None:
         originating.originate(message, service, tls, upstream.ca_file)
     if said.proxy is not None:
-        inner.join(message, tunnelled=True)
+        proxying.join(message)
     else:
-        # Sockets of its own.
-        resilience.keep_alive(message, pool)
         endpoints.mark(message, port, upstream)
+    resilience.keep_alive(message, pool)
     return message
 
 

@@ -8,7 +8,7 @@ from outgate.model.destinations import External, Port
 from outgate.traffic.upstream import Tls
 from outgate.xds import building, naming
 from outgate.xds import extensions as ext
-from outgate.xds.endpoints import ALL, DNS_REFRESH_SECONDS, Upstream, resolver
+from outgate.xds.endpoints import DNS_REFRESH_SECONDS, Upstream, resolver
 
 MAX_NAMES = 1024
 """Names below one wildcard at a time; who asks for more is refused until others are forgotten."""
@@ -21,7 +21,7 @@ RESOLVE_SECONDS = 5
 def cache(service: External, port: Port, upstream: Upstream) -> ext.dns_cache.DnsCacheConfig:
     """Return the cache of a port's names, for the cluster and for the filter in front of it."""
     config = ext.dns_cache.DnsCacheConfig(name=naming.names_asked(service.name, port.number))
-    config.dns_lookup_family = ALL
+    config.dns_lookup_family = ext.cluster.Cluster.ALL
     config.dns_refresh_rate.FromSeconds(DNS_REFRESH_SECONDS)
     config.dns_failure_refresh_rate.base_interval.FromSeconds(1)
     config.dns_failure_refresh_rate.max_interval.FromSeconds(10)
@@ -41,8 +41,8 @@ def find(
     """Let a cluster's endpoint be the name in each call."""
     config = ext.dynamic_cluster.ClusterConfig()
     config.dns_cache_config.CopyFrom(cache(service, port, upstream))
-    # Insecure by what Envoy sees: the resource names whom to ask for, and whom to find there.
-    config.allow_insecure_cluster_options = tls is not None and bool(
+    # By Envoy's measure: there is no TLS here, or the resource says whom to ask for and whom to find there.
+    config.allow_insecure_cluster_options = tls is None or bool(
         tls.sni or tls.names or not tls.verify
     )
     message.lb_policy = ext.cluster.Cluster.CLUSTER_PROVIDED

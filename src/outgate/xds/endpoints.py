@@ -14,7 +14,7 @@ from outgate.settings import Settings
 from outgate.traffic.references import Network
 from outgate.traffic.special import is_refused
 from outgate.traffic.upstream import Endpoint, Resolution
-from outgate.xds import building, inner, naming
+from outgate.xds import building, naming
 from outgate.xds import extensions as ext
 
 DNS_REFRESH_SECONDS = 30
@@ -71,7 +71,7 @@ def find(
     One name is one endpoint, whatever addresses it has; they are endpoints of their own where the resource says
     something that tells them apart: how to choose one, or when to take one out.
     """
-    _assign(message, endpoints, port)
+    assign(message, endpoints, port)
     if _are_static(endpoints, port):
         message.type = ext.cluster.Cluster.STATIC
         return
@@ -96,10 +96,11 @@ def find(
 def _are_static(endpoints: Iterable[Endpoint], port: Port) -> bool:
     if port.upstream.resolution is Resolution.STATIC:
         return True
-    return all(_is_address(each.address) for each in endpoints)
+    return all(is_address(each.address) for each in endpoints)
 
 
-def _is_address(text: str) -> bool:
+def is_address(text: str) -> bool:
+    """Whether text is an IP address, and not a DNS name."""
     try:
         ipaddress.ip_address(text)
     except ValueError:
@@ -107,27 +108,7 @@ def _is_address(text: str) -> bool:
     return True
 
 
-def through(
-    message: ext.cluster.Cluster, endpoints: Iterable[Endpoint], port: Port, proxy: str
-) -> None:
-    """Give a cluster its endpoints where a proxy on the way leads to them: it is told their names."""
-    _assign(message, endpoints, port)
-    message.type = ext.cluster.Cluster.STATIC
-    index = 0
-    for group in message.load_assignment.endpoints:
-        for each in group.lb_endpoints:
-            address = each.endpoint.address.socket_address
-            where = {"address": _host_port(address.address, address.port_value)}
-            each.metadata.filter_metadata[inner.TUNNEL].update(where)
-            inner.place(each.endpoint, proxy, index)
-            index += 1
-
-
-def _host_port(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _assign(message: ext.cluster.Cluster, endpoints: Iterable[Endpoint], port: Port) -> None:
+def assign(message: ext.cluster.Cluster, endpoints: Iterable[Endpoint], port: Port) -> None:
     """Write endpoints, grouped by priority and locality; a locality's weight is that of its endpoints together."""
     message.load_assignment.cluster_name = message.name
     groups: dict[tuple[int, tuple[str, str, str]], list[Endpoint]] = {}

@@ -8,6 +8,7 @@ from envoy.config.cluster.v3 import circuit_breaker_pb2 as circuit_breaker
 from envoy.config.cluster.v3 import cluster_pb2 as cluster
 from envoy.config.cluster.v3 import outlier_detection_pb2 as outlier
 from envoy.config.core.v3 import address_pb2 as address
+from envoy.config.core.v3 import base_pb2 as base
 from envoy.config.core.v3 import config_source_pb2 as config_source
 from envoy.config.core.v3 import health_check_pb2 as health_check
 from envoy.config.core.v3 import protocol_pb2 as protocol
@@ -25,6 +26,9 @@ from envoy.extensions.clusters.aggregate.v3 import cluster_pb2 as aggregate
 from envoy.extensions.clusters.dns.v3 import dns_cluster_pb2 as dns_cluster
 from envoy.extensions.clusters.dynamic_forward_proxy.v3 import cluster_pb2 as dynamic_cluster
 from envoy.extensions.common.dynamic_forward_proxy.v3 import dns_cache_pb2 as dns_cache
+from envoy.extensions.filters.http.dynamic_forward_proxy.v3 import (
+    dynamic_forward_proxy_pb2 as _dynamic,
+)
 from envoy.extensions.filters.http.health_check.v3 import health_check_pb2 as _health
 from envoy.extensions.filters.http.on_demand.v3 import on_demand_pb2 as on_demand
 from envoy.extensions.filters.http.router.v3 import router_pb2 as _router
@@ -38,6 +42,9 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import (
     http_connection_manager_pb2 as _hcm,
 )
 from envoy.extensions.filters.network.set_filter_state.v3 import set_filter_state_pb2 as _net_state
+from envoy.extensions.filters.network.sni_dynamic_forward_proxy.v3 import (
+    sni_dynamic_forward_proxy_pb2 as _sni,
+)
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2 as _tcp_proxy
 from envoy.extensions.filters.udp.dns_filter.v3 import dns_filter_pb2 as dns_filter
 from envoy.extensions.filters.udp.udp_proxy.v3 import route_pb2 as _udp_route
@@ -51,6 +58,9 @@ from envoy.extensions.network.dns_resolver.cares.v3 import cares_dns_resolver_pb
 from envoy.extensions.resource_monitors.downstream_connections.v3 import (
     downstream_connections_pb2 as _connections,
 )
+from envoy.extensions.transport_sockets.http_11_proxy.v3 import (
+    upstream_http_11_connect_pb2 as http_11_proxy,
+)
 from envoy.extensions.transport_sockets.internal_upstream.v3 import (
     internal_upstream_pb2 as internal_upstream,
 )
@@ -63,6 +73,7 @@ from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2 as http
 __all__ = [
     "address",
     "aggregate",
+    "base",
     "bootstrap",
     "cares",
     "circuit_breaker",
@@ -76,6 +87,7 @@ __all__ = [
     "endpoint",
     "endpoints",
     "health_check",
+    "http_11_proxy",
     "http_options",
     "internal_upstream",
     "listener",
@@ -94,5 +106,5 @@ _REGISTERED = (
     _inputs, _ip,
     _file, _internal, _router, _http_state, _http_inspector, _original_dst, _tls_inspector,
     _hcm, _net_state, _tcp_proxy, _udp_route, _udp_proxy, _early, _connections, _raw,
-    _cel, _health,
+    _cel, _health, _dynamic, _sni,
 )  # fmt: skip

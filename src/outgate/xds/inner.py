@@ -7,8 +7,6 @@ from outgate.xds import building, naming
 from outgate.xds import extensions as ext
 from outgate.xds.bootstraps import BUFFER_BYTES
 
-TUNNEL = "outgate.tunnel"
-"""Metadata of an endpoint that a proxy on the way leads to: where the inner listener asks that proxy to connect."""
 _PLAIN = {
     "name": "envoy.transport_sockets.raw_buffer",
     "typed_config": building.typed("extensions.transport_sockets.raw_buffer.v3.RawBuffer"),
@@ -29,33 +27,27 @@ def to_listeners(name: str, listeners: Iterable[str]) -> ext.cluster.Cluster:
     message = static(name)
     group = message.load_assignment.endpoints.add()
     for index, target in enumerate(listeners):
-        place(group.lb_endpoints.add().endpoint, target, index)
+        place = group.lb_endpoints.add().endpoint.address.envoy_internal_address
+        place.server_listener_name = target
+        place.endpoint_id = str(index)
     join(message)
     return message
 
 
-def place(endpoint: ext.endpoints.Endpoint, listener: str, index: int) -> None:
-    """Let an endpoint be an inner listener; `index` tells those of one listener apart."""
-    inner = endpoint.address.envoy_internal_address
-    inner.server_listener_name = listener
-    inner.endpoint_id = str(index)
-
-
-def join(message: ext.cluster.Cluster, *, tunnelled: bool = False) -> None:
-    """Let a cluster's connections enter inner listeners, with its own transport socket, such as TLS, inside.
-
-    With `tunnelled` they take with them where the endpoint says they are to be led.
-    """
+def join(message: ext.cluster.Cluster) -> None:
+    """Let a cluster's connections enter inner listeners."""
     config = ext.internal_upstream.InternalUpstreamTransport()
-    if tunnelled:
-        taken = config.passthrough_metadata.add(name=TUNNEL)
-        taken.kind.host.SetInParent()
-    if message.HasField("transport_socket"):
-        config.transport_socket.CopyFrom(message.transport_socket)
-    else:
-        building.parse(_PLAIN, config.transport_socket)
+    carry(message, config.transport_socket)
     message.transport_socket.name = "envoy.transport_sockets.internal_upstream"
     message.transport_socket.typed_config.CopyFrom(building.pack(config))
+
+
+def carry(message: ext.cluster.Cluster, inside: ext.base.TransportSocket) -> None:
+    """Put a cluster's transport socket, TLS or none, inside of another one."""
+    if message.HasField("transport_socket"):
+        inside.CopyFrom(message.transport_socket)
+    else:
+        building.parse(_PLAIN, inside)
 
 
 def describe(message: ext.cluster.Cluster, service: Name) -> None:

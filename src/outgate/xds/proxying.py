@@ -1,6 +1,8 @@
-"""A proxy on the way to the outside: an inner listener asks it, with HTTP CONNECT, for the name that is to be reached.
+"""A proxy on the way to the outside: connections go to it, and ask it with HTTP CONNECT for the name to be reached.
 
-So the proxy resolves names, and TLS, pools and health checks are those of the destination, with the proxy unseen.
+So the proxy resolves names, and TLS, pools and health checks are those of the destination, with the proxy unseen. The
+transport socket that does so must have the proxy as an address: one that is known by its name is reached through an
+inner listener, which has a cluster that resolves it.
 """
 
 from dataclasses import replace
@@ -14,37 +16,66 @@ from outgate.xds.building import seconds, typed
 from outgate.xds.endpoints import Upstream
 from outgate.xds.snapshot import Resource
 
+_ADDRESS = "envoy.http11_proxy_transport_socket.proxy_address"
+_UNUSED = 240 << 24
+"""Addresses of endpoints that the proxy knows by name; nobody can be there, as the guard refuses the range."""
 
-def find(message: ext.cluster.Cluster, service: External, port: Port) -> None:
-    """Let a cluster's connections go through the port's proxy, and to nobody where Envoy cannot speak to that."""
-    proxy = port.upstream.proxy
-    if proxy is None or proxy.kind is not ProxyKind.HTTP:
-        message.type = ext.cluster.Cluster.STATIC
-        message.load_assignment.cluster_name = message.name
+
+def find(message: ext.cluster.Cluster, service: External, port: Port, upstream: Upstream) -> None:
+    """Let a cluster's connections go through the port's proxy, and nowhere if Envoy does not speak its protocol."""
+    message.type = ext.cluster.Cluster.STATIC
+    message.load_assignment.cluster_name = message.name
+    proxy = _usable(service, port)
+    if proxy is None:
         return
-    chosen = endpoints.of(service, port)
-    endpoints.through(message, chosen, port, naming.proxied(service.name, port.number))
+    endpoints.assign(message, endpoints.of(service, port), port)
+    place = ext.address.Address()
+    if endpoints.is_address(proxy.host):
+        place.socket_address.address, place.socket_address.port_value = proxy.host, proxy.port
+        endpoints.mark(message, port, upstream)
+    else:
+        listener = naming.proxied(service.name, port.number)
+        place.envoy_internal_address.server_listener_name = listener
+    each = [one for group in message.load_assignment.endpoints for one in group.lb_endpoints]
+    for index, one in enumerate(each):
+        address = one.endpoint.address.socket_address
+        if not endpoints.is_address(address.address):
+            one.endpoint.hostname = address.address
+            address.address = ".".join(map(str, (_UNUSED + index).to_bytes(4)))
+        one.metadata.typed_filter_metadata[_ADDRESS].CopyFrom(building.pack(place))
+
+
+def _usable(service: External, port: Port) -> Proxy | None:
+    """Return a port's proxy, if connections can go through it: not by SOCKS, and not to whatever name is asked for."""
+    proxy = port.upstream.proxy
+    if proxy is None or proxy.kind is not ProxyKind.HTTP or endpoints.is_dynamic(service, port):
+        return None
+    return proxy
+
+
+def join(message: ext.cluster.Cluster) -> None:
+    """Let a cluster's own transport socket, such as TLS, begin where the proxy has connected to the endpoint."""
+    config = ext.http_11_proxy.Http11ProxyUpstreamTransport()
+    inner.carry(message, config.transport_socket)
+    message.transport_socket.name = "envoy.transport_sockets.http_11_proxy"
+    message.transport_socket.typed_config.CopyFrom(building.pack(config))
 
 
 def resources(service: External, port: Port, upstream: Upstream) -> tuple[Resource, ...]:
-    """Return the inner listener that asks the proxy, and the cluster that is the proxy; nothing without one."""
-    proxy = port.upstream.proxy
-    if proxy is None or proxy.kind is not ProxyKind.HTTP:
+    """Return the inner listener and the cluster by which a proxy is reached that is known by its name."""
+    proxy = _usable(service, port)
+    if proxy is None or endpoints.is_address(proxy.host):
         return ()
     return (_listener(service, port, upstream), _cluster(service, port, proxy, upstream))
 
 
 def _listener(service: External, port: Port, upstream: Upstream) -> Resource:
     name = naming.proxied(service.name, port.number)
-    dynamic = endpoints.is_dynamic(service, port)
-    asked = f"%FILTER_STATE({naming.STATE_ASKED}:PLAIN)%"
-    written = f"%DYNAMIC_METADATA({inner.TUNNEL}:address)%"
     proxy = typed(
         "extensions.filters.network.tcp_proxy.v3.TcpProxy",
         stat_prefix="proxy",
         cluster=name,
         idle_timeout=seconds(upstream.settings.idle_timeout * 12),
-        tunneling_config={"hostname": asked if dynamic else written},
     )
     filters = [{"name": "envoy.filters.network.tcp_proxy", "typed_config": proxy}]
     return building.listener(
