@@ -165,8 +165,7 @@ class ProxyKind(enum.StrEnum):
 
 
 NO_SOCKS5 = "Envoy 1.40 cannot speak SOCKS5 to a proxy"
-NO_WILDCARD_PROXY = "Envoy cannot ask a proxy for a name that only the call says"
-"""Why a proxy on the way is refused: the second for a wildcard without endpoints."""
+"""Why such a proxy on the way is refused."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,7 @@ def cluster(name: str, service: External, port: Port, upstream: Upstream) -> ext
     if tls is not None:
         originating.originate(message, service, tls, upstream.ca_file)
     if said.proxy is not None:
-        proxying.join(message)
+        proxying.join(message, service, port)
     else:
         endpoints.mark(message, port, upstream)
     resilience.keep_alive(message, pool)

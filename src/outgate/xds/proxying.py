@@ -3,6 +3,8 @@
 So the proxy resolves names, and TLS, pools and health checks are those of the destination, with the proxy unseen. The
 transport socket that does so must have the proxy as an address: one that is known by its name is reached through an
 inner listener, which has a cluster that resolves it.
+
+A wildcard's endpoint is the name in each call (`naming.STATE_ASKED`), and there the inner listener itself asks.
 """
 
 from dataclasses import replace
@@ -25,8 +27,13 @@ def find(message: ext.cluster.Cluster, service: External, port: Port, upstream: 
     """Let a cluster's connections go through the port's proxy, and nowhere if Envoy does not speak its protocol."""
     message.type = ext.cluster.Cluster.STATIC
     message.load_assignment.cluster_name = message.name
-    proxy = _usable(service, port)
+    proxy = _usable(port)
     if proxy is None:
+        return
+    listener = naming.proxied(service.name, port.number)
+    if endpoints.is_dynamic(service, port):
+        one = message.load_assignment.endpoints.add().lb_endpoints.add()
+        one.endpoint.address.envoy_internal_address.server_listener_name = listener
         return
     endpoints.assign(message, endpoints.of(service, port), port)
     place = ext.address.Address()
@@ -34,7 +41,6 @@ def find(message: ext.cluster.Cluster, service: External, port: Port, upstream: 
         place.socket_address.address, place.socket_address.port_value = proxy.host, proxy.port
         endpoints.mark(message, port, upstream)
     else:
-        listener = naming.proxied(service.name, port.number)
         place.envoy_internal_address.server_listener_name = listener
     each = [one for group in message.load_assignment.endpoints for one in group.lb_endpoints]
     for index, one in enumerate(each):
@@ -45,16 +51,16 @@ def find(message: ext.cluster.Cluster, service: External, port: Port, upstream: 
         one.metadata.typed_filter_metadata[_ADDRESS].CopyFrom(building.pack(place))
 
 
-def _usable(service: External, port: Port) -> Proxy | None:
-    """Return a port's proxy, if connections can go through it: not by SOCKS, and not to whatever name is asked for."""
+def _usable(port: Port) -> Proxy | None:
     proxy = port.upstream.proxy
-    if proxy is None or proxy.kind is not ProxyKind.HTTP or endpoints.is_dynamic(service, port):
-        return None
-    return proxy
+    return proxy if proxy is not None and proxy.kind is ProxyKind.HTTP else None
 
 
-def join(message: ext.cluster.Cluster) -> None:
+def join(message: ext.cluster.Cluster, service: External, port: Port) -> None:
     """Let a cluster's own transport socket, such as TLS, begin where the proxy has connected to the endpoint."""
+    if endpoints.is_dynamic(service, port):
+        inner.join(message)
+        return
     config = ext.http_11_proxy.Http11ProxyUpstreamTransport()
     inner.carry(message, config.transport_socket)
     message.transport_socket.name = "envoy.transport_sockets.http_11_proxy"
@@ -62,20 +68,24 @@ def join(message: ext.cluster.Cluster) -> None:
 
 
 def resources(service: External, port: Port, upstream: Upstream) -> tuple[Resource, ...]:
-    """Return the inner listener and the cluster by which a proxy is reached that is known by its name."""
-    proxy = _usable(service, port)
-    if proxy is None or endpoints.is_address(proxy.host):
+    """Return the inner listener and the cluster by which a proxy is reached that is not there as an address."""
+    proxy = _usable(port)
+    asks = endpoints.is_dynamic(service, port)
+    if proxy is None or (endpoints.is_address(proxy.host) and not asks):
         return ()
-    return (_listener(service, port, upstream), _cluster(service, port, proxy, upstream))
-
-
-def _listener(service: External, port: Port, upstream: Upstream) -> Resource:
     name = naming.proxied(service.name, port.number)
+    listener = _listener(name, upstream, asks=asks)
+    return (listener, _cluster(service, port, proxy, upstream))
+
+
+def _listener(name: str, upstream: Upstream, *, asks: bool) -> Resource:
+    asked = {"hostname": f"%FILTER_STATE({naming.STATE_ASKED}:PLAIN)%"}
     proxy = typed(
         "extensions.filters.network.tcp_proxy.v3.TcpProxy",
         stat_prefix="proxy",
         cluster=name,
         idle_timeout=seconds(upstream.settings.idle_timeout * 12),
+        **({"tunneling_config": asked} if asks else {}),
     )
     filters = [{"name": "envoy.filters.network.tcp_proxy", "typed_config": proxy}]
     return building.listener(

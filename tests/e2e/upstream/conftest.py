@@ -38,7 +38,7 @@ from outgate.xds.clusters import Upstream
 from outgate.xds.snapshot import Resource
 
 NAME = Name("ns", "s")
-HOST = "s.example.com"
+HOST, WILD = "s.example.com", "*.example.com"
 
 
 def external(

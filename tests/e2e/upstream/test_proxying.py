@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from tests.e2e.upstream.conftest import HOST, external
+from tests.e2e.upstream.conftest import HOST, WILD, external, manager
 
 from outgate.internet.zone import Zone
 from outgate.traffic.references import Protocol
 from outgate.traffic.upstream import Endpoint, Health, Probe, Proxy, ProxyKind, Tls, Upstream
+from outgate.xds import naming
+from outgate.xds.building import typed
 
 pytestmark = [pytest.mark.envoy, pytest.mark.root]
 
@@ -129,6 +131,32 @@ async def test_endpoints_behind_it_have_their_health_and_priority(
     del relay.routes["a.example.com:80"]
     a.status = 500
     await egress.until(lambda answer: answer.body == "b")
+
+
+async def test_the_proxy_is_asked_for_what_a_wildcards_call_is_for(
+    egress: Any, place: Any, relay: Relay, by: Any, authority: Any
+) -> None:
+    a = await place("a").open(authority.server("a.example.com"))
+    b = await place("b").open(authority.server("b.example.com"))
+    relay.routes |= {"a.example.com:443": a.port, "b.example.com:443": b.port}
+    relay.routes["wrong.example.com:443"] = a.port
+    await egress.program(external(by(), Protocol.HTTPS, WILD, 443))
+    action = {
+        "object_key": naming.STATE_ASKED,
+        "factory_key": "envoy.hashable_string",
+        "format_string": {"text_format_source": {"inline_string": "%REQ(:AUTHORITY)%:443"}},
+        "shared_with_upstream": "TRANSITIVE",
+    }
+    config = typed(
+        "extensions.filters.http.set_filter_state.v3.Config", on_request_headers=[action]
+    )
+    name = "envoy.filters.http.set_filter_state"
+    port = await egress.listen(manager({"name": name, "typed_config": config}))
+    for host, said in (("a", "a"), ("b", "b"), ("a", "a")):
+        answer = await egress.get(WILD, host=f"{host}.example.com", port=port)
+        assert answer.body == said
+    assert (await egress.get(WILD, host="wrong.example.com", port=port)).status == 503
+    assert (await egress.get(WILD, host="none.example.com", port=port)).status == 503
 
 
 async def test_a_kind_that_envoy_cannot_speak_leads_nowhere(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from google.protobuf import json_format
-from tests.e2e.upstream.conftest import external, manager
+from tests.e2e.upstream.conftest import WILD, external, manager
 
 from outgate.internet.zone import Zone
 from outgate.traffic.references import Protocol
@@ -15,8 +15,6 @@ from outgate.xds import dynamic
 from outgate.xds.building import typed
 
 pytestmark = [pytest.mark.envoy, pytest.mark.root]
-
-WILD = "*.example.com"
 
 
 def cache(egress: Any, service: Any) -> Any:
