@@ -57,7 +57,7 @@ def test_every_name_that_is_used_exists(case: Any) -> None:
     translated = case.translated()
     programmed = translated.mesh.programmed
     assert dangling(translated.egress) == []
-    assert unreachable(translated.egress, programmed.destinations, programmed.allocation) == []
+    assert unreachable(translated.egress, programmed) == []
     if translated.sidecar is not None:
         assert dangling(translated.sidecar) == []
 

@@ -23,7 +23,7 @@ from outgate.traffic.references import Material
 from outgate.xds import egress
 from outgate.xds import snapshot as xds
 from outgate.xds.clusters import Upstream
-from outgate.xds.egress import Delta, Key, Programmed, Site
+from outgate.xds.egress import Callers, Delta, Key, Programmed, Site
 from outgate.xds.materials import Vault
 
 
@@ -133,6 +133,11 @@ class Mesh:
         last = egress.key_of(egress.forwarding(self.site, self.programmed))
         return Delta(delta.changed, (*delta.removed, last))
 
+    def _callers(self) -> Callers:
+        return Callers(
+            frozenset(name.namespace for name in self.workloads), forward=self._forwards()
+        )
+
     def _forwards(self) -> bool:
         return any(each.include for each in self.workloads.values())
 
@@ -162,7 +167,7 @@ class Mesh:
             change.removed,
             self.site,
             self.upstream,
-            forward=self._forwards(),
+            self._callers(),
         )
         if self.programmed.http_ports != before:
             touched |= set(self.workloads)

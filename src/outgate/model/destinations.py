@@ -68,6 +68,8 @@ class External:
     networks: tuple[Network, ...] = ()
     source: str = ""
     peers: tuple[Peer, ...] = ()
+    of_wildcard: bool = False
+    """Whether it is one name of those that a wildcard stands for, told apart as somebody else declares that name."""
 
     def seen_from(self, namespace: str) -> bool:
         """Whether callers of a namespace may see it."""
@@ -77,6 +79,11 @@ class External:
     def has_raw_port(self) -> bool:
         """Whether a port is plain TCP, whose client may wait for the server's first bytes."""
         return any(port.protocol is Protocol.TCP for port in self.ports)
+
+    @property
+    def has_tls_port(self) -> bool:
+        """Whether a port is TLS of the application itself, which is passed through."""
+        return any(port.protocol is Protocol.TLS for port in self.ports)
 
     @property
     def is_wildcard(self) -> bool:

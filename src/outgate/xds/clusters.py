@@ -3,8 +3,9 @@
 TLS is verified, chain and name, unless a resource says otherwise in so many words.
 """
 
-from outgate.model.addresses import Address
-from outgate.model.destinations import Destination, External, Internal, Port
+from collections.abc import Iterable
+
+from outgate.model.destinations import Destination, Endpoint, External, Internal, Port
 from outgate.model.names import Name
 from outgate.traffic.upstream import Breakers, Pool
 from outgate.xds import (
@@ -24,29 +25,26 @@ from outgate.xds.snapshot import Resource
 
 __all__ = [
     "Upstream",
+    "alias",
     "cluster",
     "external",
     "internal",
     "into_pod",
-    "late_alias",
     "shared",
+    "to_pods",
     "to_port",
 ]
 
 
-def external(service: External, address: Address, upstream: Upstream) -> tuple[Resource, ...]:
-    """Return the clusters of an external service, and what they lead through."""
-    resources: list[Resource] = []
-    for port in service.ports:
-        if port.is_http:
-            name = naming.http_cluster(service.name, port.number)
-            resources += to_port(name, service, port, upstream)
-        for name in _raw_names(service, address, port):
-            if port.is_http:
-                resources.append(building.cluster(late_alias(name, service.name)))
-            else:
-                resources += to_port(name, service, port, upstream)
-    return (*resources, *failovers(service))
+def external(service: External, upstream: Upstream) -> tuple[Resource, ...]:
+    """Return the clusters of an external service's HTTP ports, and what they lead through; `finding` has others'."""
+    made = (
+        each
+        for port in service.ports
+        if port.is_http
+        for each in to_port(naming.http_cluster(service.name, port.number), service, port, upstream)
+    )
+    return (*made, *failovers(service))
 
 
 def to_port(name: str, service: External, port: Port, upstream: Upstream) -> tuple[Resource, ...]:
@@ -74,7 +72,7 @@ def cluster(name: str, service: External, port: Port, upstream: Upstream) -> ext
     else:
         endpoints.find(message, endpoints.of(service, port), port, upstream)
     _guard_against_failure(message, service, port)
-    inner.describe(message, service.name)
+    inner.describe(message, service.name, service.source)
     if port.is_http:
         resilience.speak(message, port.protocol, tls, pool, asked=service.is_wildcard)
     if tls is not None:
@@ -102,38 +100,31 @@ def _guard_against_failure(message: ext.cluster.Cluster, service: External, port
         resilience.check(message, said.health, service.host, port.protocol, tls)
 
 
-def _raw_names(service: Destination, address: Address, port: Port) -> tuple[str, ...]:
-    """Return the clusters by which connections to a port are found by address: none where all ports are HTTP."""
-    if not service.has_raw_port:
-        return ()
-    return tuple(naming.raw_cluster(ip, port.number) for ip in (address.ipv4, address.ipv6))
-
-
-def internal(service: Internal, address: Address) -> tuple[Resource, ...]:
-    """Return the clusters of a service that pods serve: each endpoint is the way into one pod's namespace."""
+def internal(service: Internal) -> tuple[Resource, ...]:
+    """Return the clusters of the HTTP ports of a service that pods serve."""
     resources: list[Resource] = []
     for port, chosen in zip(service.ports, service.endpoints, strict=True):
-        targets = tuple(naming.inbound(each.pod, each.port) for each in chosen)
         if port.is_http:
-            message = inner.to_listeners(naming.http_cluster(service.name, port.number), targets)
-            inner.describe(message, service.name)
+            name = naming.http_cluster(service.name, port.number)
+            message = to_pods(name, service, chosen)
             resilience.speak(message, port.protocol)
             resources.append(building.cluster(message, on_demand=True))
-        for name in _raw_names(service, address, port):
-            message = (
-                late_alias(name, service.name)
-                if port.is_http
-                else inner.to_listeners(name, targets)
-            )
-            inner.describe(message, service.name)
-            resources.append(building.cluster(message))
     return tuple(resources)
 
 
-def late_alias(name: str, service: Name) -> ext.cluster.Cluster:
-    """Return the way back into the pipeline for an HTTP port of a service that has a plain TCP port too."""
-    message = inner.to_listeners(name, (naming.LATE,))
-    inner.describe(message, service)
+def to_pods(name: str, service: Internal, chosen: Iterable[Endpoint]) -> ext.cluster.Cluster:
+    """Return a cluster of which each endpoint is the way into one pod's namespace."""
+    targets = (naming.inbound(each.pod, each.port) for each in chosen)
+    message = inner.to_listeners(name, targets)
+    inner.describe(message, service.name)
+    return message
+
+
+def alias(name: str, service: Destination, listener: str) -> ext.cluster.Cluster:
+    """Return the way on into an inner listener, where a connection to a service is told apart further."""
+    message = inner.to_listeners(name, (listener,))
+    source = service.source if isinstance(service, External) else ""
+    inner.describe(message, service.name, source)
     return message
 
 

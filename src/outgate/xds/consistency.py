@@ -6,11 +6,12 @@ Envoy takes a name that leads nowhere without a word, and the calls that need it
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from outgate.model.addresses import Allocation
 from outgate.model.destinations import Destination
-from outgate.model.names import Name
-from outgate.xds import naming, tunnels
-from outgate.xds.building import CLUSTER, LISTENER, SCOPED_ROUTE
+from outgate.traffic.references import Protocol
+from outgate.xds import naming, routes, tunnels
+from outgate.xds.building import CLUSTER, LISTENER, ROUTE, SCOPED_ROUTE
+from outgate.xds.egress import Programmed
+from outgate.xds.holding import Holder
 from outgate.xds.rendering import decode
 from outgate.xds.snapshot import Snapshot
 
@@ -22,7 +23,7 @@ _CLUSTER_FIELDS = frozenset({"cluster", "cluster_name"})
 def dangling(snapshot: Snapshot) -> list[str]:
     """Return each reference that leads nowhere, as `type/name: kind of what is missing: its name`, sorted."""
     missing = []
-    for type_url in (CLUSTER, LISTENER, SCOPED_ROUTE):
+    for type_url in (CLUSTER, LISTENER, ROUTE, SCOPED_ROUTE):
         for name, resource in snapshot.of_type(type_url).items():
             for kind, target in _references(decode(resource)):
                 if not _exists(snapshot, kind, target):
@@ -30,29 +31,46 @@ def dangling(snapshot: Snapshot) -> list[str]:
     return sorted(missing)
 
 
-def unreachable(
-    snapshot: Snapshot, destinations: Mapping[Name, Destination], allocation: Allocation
-) -> list[str]:
+def unreachable(snapshot: Snapshot, programmed: Programmed) -> list[str]:
     """Return the names that the pipeline would look up for a declared port and not find, sorted."""
     wanted: list[tuple[str, str]] = []
-    for name, destination in destinations.items():
-        address = allocation.address(name)
-        if address is None:
+    for held in programmed.holders.values():
+        if programmed.allocation.address(held.name) is None:
             # There was no room for it.
             continue
-        for port in destination.ports:
-            if port.is_http:
-                wanted.append((SCOPED_ROUTE, str(name)))
-                wanted.append((CLUSTER, naming.http_cluster(name, port.number)))
-            if destination.has_raw_port:
-                pair = (address.ipv4, address.ipv6)
-                wanted += [(CLUSTER, naming.raw_cluster(ip, port.number)) for ip in pair]
+        for destination, callers in held.views():
+            namespaces = callers.among(programmed.namespaces)
+            wanted += _looked_up(programmed, held, destination, namespaces)
     return sorted(name for kind, name in wanted if snapshot.get(kind, name) is None)
+
+
+def _looked_up(
+    programmed: Programmed, held: Holder, destination: Destination, callers: Iterable[str]
+) -> Iterator[tuple[str, str]]:
+    """Yield what calls to a destination look up, for callers in some namespaces."""
+    claim = programmed.allocation.claims.get(held.name)
+    address = programmed.allocation.address(held.name)
+    namespaces = sorted(callers) if claim and claim.region.is_local else [""]
+    for port in destination.ports:
+        if port.is_http:
+            yield CLUSTER, naming.http_cluster(destination.name, port.number)
+            if held.name.name.startswith("*."):
+                yield ROUTE, naming.wildcard(destination.name)
+            else:
+                yield SCOPED_ROUTE, ".".join(routes.scope_key(destination.name))
+        for namespace in namespaces:
+            if claim and address and claim.region.is_raw:
+                for ip in (address.ipv4, address.ipv6):
+                    yield CLUSTER, naming.raw_cluster(ip, port.number, namespace)
+            if port.protocol is Protocol.TLS and not held.name.name.startswith("*."):
+                yield CLUSTER, naming.tls_cluster(held.name.name, port.number, namespace)
 
 
 def _exists(snapshot: Snapshot, kind: str, name: str) -> bool:
     if kind == "secret":
         return name in SECRETS
+    if kind == "routes":
+        return snapshot.get(ROUTE, name) is not None
     return snapshot.get(CLUSTER if kind == "cluster" else LISTENER, name) is not None
 
 
@@ -69,6 +87,8 @@ def _references(value: Any) -> Iterator[tuple[str, str]]:
 def _field(key: str, value: Any) -> Iterator[tuple[str, str]]:
     if key in _CLUSTER_FIELDS and isinstance(value, str):
         yield "cluster", value
+    elif key == "rds":
+        yield "routes", value["route_config_name"]
     elif key == "server_listener_name":
         yield "listener", value
     elif key.endswith(("sds_secret_configs", "sds_secret_config")):

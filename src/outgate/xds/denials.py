@@ -13,7 +13,14 @@ from outgate.xds import naming
 from outgate.xds.building import typed
 
 NOT_DECLARED = "no resource declares this name and port for this namespace"
-NOT_DECLARED_TLS = "TLS of the workload itself needs a plain TCP port; where a port is https, call it as http://NAME:PORT"
+NOT_DECLARED_TLS = (
+    "no resource declares TLS of the workload itself for this server name and port, which takes protocol TLS;"
+    " where a port is https, call it as http://NAME:PORT"
+)
+NO_SERVER_NAME = (
+    "TLS without a server name cannot be told apart: have the client send it (SNI),"
+    " or declare the port as plain TCP"
+)
 NOT_DECLARED_TCP = "no resource declares this address and port"
 ALLOWED, DECLARED = "allowed", "declared"
 """Metadata and name of each route, for the log: both are short, as there are many."""
@@ -47,6 +54,11 @@ def caller_of(workload: Workload, trust_domain: str) -> Caller:
 
 # Unset where no cluster was found.
 _FOUND = "has(xds.cluster_name) && xds.cluster_name != ''"
+
+
+_DESTINATION = {
+    key: f"%CLUSTER_METADATA({naming.METADATA}:{key})%" for key in ("service", "resource")
+}
 
 
 def _log(
@@ -120,9 +132,11 @@ def _has_method(*, present: bool) -> dict[str, Any]:
 def connection_log(path: str, caller: Caller) -> list[dict[str, Any]]:
     """Return the access log of plain TCP connections; a missing cluster is a denial.
 
-    What only goes back into the pipeline (`clusters.late_alias`) is logged there.
+    What only goes on into an inner listener (`clusters.alias`) is logged there.
     """
-    late = f"has(upstream.address) && upstream.address.startsWith('envoy://{naming.LATE}/')"
+    inner = (f"'envoy://{each}'" for each in (f"{naming.LATE}/", "wild|"))
+    begins = " || ".join(f"upstream.address.startsWith({each})" for each in inner)
+    late = f"has(upstream.address) && ({begins})"
     elsewhere = typed(
         "extensions.access_loggers.filters.cel.v3.ExpressionFilter", expression=f"!({late})"
     )
@@ -133,10 +147,33 @@ def connection_log(path: str, caller: Caller) -> list[dict[str, Any]]:
             "destination": "%DOWNSTREAM_LOCAL_ADDRESS%",
             "decision": f"%CEL({_FOUND} ? 'allowed' : 'denied')%",
             "reason": f"%CEL({_FOUND} ? 'declared' : '{NOT_DECLARED_TCP}')%",
-            "service": f"%CLUSTER_METADATA({naming.METADATA}:service)%",
+            **_DESTINATION,
         },
         {"extension_filter": {"name": "cel", "typed_config": elsewhere}},
     )
+
+
+def tls_log(path: str, caller: Caller) -> list[dict[str, Any]]:
+    """Return the access log of TLS that is passed through: found by its server name, or denied."""
+    unknown = (
+        f"(connection.requested_server_name == '' ? '{NO_SERVER_NAME}' : '{NOT_DECLARED_TLS}')"
+    )
+    return _log(
+        path,
+        _common(caller, "tls")
+        | {
+            "destination": "%DOWNSTREAM_LOCAL_ADDRESS%",
+            "server_name": "%REQUESTED_SERVER_NAME%",
+            "decision": f"%CEL({_FOUND} ? 'allowed' : 'denied')%",
+            "reason": f"%CEL({_FOUND} ? 'declared' : {unknown})%",
+            **_DESTINATION,
+        },
+    )
+
+
+def wildcard_refusal(host: str) -> str:
+    """Return why a connection to a wildcard's address is denied that does not ask for a name below it."""
+    return f"this port of {host} takes the names below it only: as TLS with that server name, or as HTTP"
 
 
 def refusal_log(path: str, caller: Caller, protocol: str, reason: str) -> list[dict[str, Any]]:

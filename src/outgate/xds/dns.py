@@ -11,6 +11,7 @@ from google.protobuf import any_pb2
 from outgate.model.addresses import Address
 from outgate.model.destinations import forms
 from outgate.model.names import Name
+from outgate.model.visibility import covers
 from outgate.xds import building
 from outgate.xds import extensions as ext
 from outgate.xds.endpoints import resolver
@@ -27,18 +28,29 @@ SEALED_IDLE_SECONDS, FORWARD_IDLE_SECONDS = 0.5, 4.0
 """The shared listener answers at once; a real resolver is asked twice, see `endpoints.resolver`."""
 
 
-def record(name: Name, address: Address, domain: str) -> bytes:
-    """Serialise one service's name as a DNS filter configuration with nothing else in it.
+def record(name: str, address: Address) -> bytes:
+    """Serialise one name, or wildcard, as a DNS filter configuration with nothing else in it.
 
     Protobuf messages merge when their bytes are joined, and repeated fields are appended, so that the whole table is
     made by joining what was serialised before.
     """
     config = ext.dns_filter.DnsFilterConfig()
     entry = config.server_config.inline_dns_table.virtual_domains.add()
-    entry.name = forms(name, domain)[-1]
+    entry.name = name
     entry.answer_ttl.seconds = TTL_SECONDS
     entry.endpoint.address_list.address.extend((str(address.ipv4), str(address.ipv6)))
     return bytes(config.SerializeToString(deterministic=True))
+
+
+def name_of(name: Name, domain: str) -> str | None:
+    """Return the name that a Service's or host's holder is answered by: a host's own, a Service's full one.
+
+    None for a host inside the mesh's own domain, or a wildcard that stands for that: those names are Services'.
+    """
+    if "." not in name.name:
+        return forms(name, domain)[-1]
+    inside = f".{name.name}".endswith(f".{domain}") or covers(name.name, f"*.{domain}")
+    return None if inside else name.name
 
 
 def listener(

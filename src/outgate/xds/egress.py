@@ -8,12 +8,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from outgate.model.addresses import SHARED, Allocation, Claim
-from outgate.model.destinations import Destination, External, Internal
+from outgate.model.addresses import SHARED, Allocation, holder
+from outgate.model.destinations import Destination
 from outgate.model.names import Name
 from outgate.model.workloads import Workload
-from outgate.xds import clusters, dns, listeners, naming, pipeline, routes, tunnels
+from outgate.xds import clusters, dns, listeners, naming, pipeline, programming, routes, tunnels
 from outgate.xds.clusters import Upstream
+from outgate.xds.holding import Holder
+from outgate.xds.programming import Made, Scopes, Surroundings
 from outgate.xds.snapshot import Resource
 
 Key = tuple[str, str]
@@ -39,16 +41,21 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Programmed:
-    """What is programmed for the destinations: addresses, serialised resources, and DNS records."""
+    """What is programmed for the destinations: addresses, serialised resources, and DNS records.
+
+    A host's address, clusters and record are those of its `addresses.holder`, whoever declares it.
+    """
 
     allocation: Allocation = field(default_factory=Allocation)
     destinations: Mapping[Name, Destination] = field(default_factory=lambda: MappingProxyType({}))
-    resources: Mapping[Name, tuple[Resource, ...]] = field(
-        default_factory=lambda: MappingProxyType({})
-    )
+    holders: Mapping[Name, Holder] = field(default_factory=lambda: MappingProxyType({}))
+    resources: Made = field(default_factory=lambda: MappingProxyType({}))
+    """Clusters and inner listeners, by holder."""
+    scopes: Scopes = field(default_factory=Scopes)
     records: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}))
     ports: Mapping[int, int] = field(default_factory=lambda: MappingProxyType({}))
-    """Numbers of HTTP ports, and how many services have each."""
+    """Numbers of HTTP ports, and how many destinations have each."""
+    namespaces: frozenset[str] = frozenset()
 
     @property
     def http_ports(self) -> tuple[int, ...]:
@@ -95,70 +102,98 @@ def _forwarding(site: Site, table: Iterable[bytes]) -> Resource:
     return dns.listener(naming.DNS_FORWARD, site.forward_port, table, site.forward_resolvers)
 
 
+@dataclass(frozen=True, slots=True)
+class Callers:
+    """Who may call: `namespaces` are those that callers may be in, None for those that were known before.
+
+    `forward` tells whether there is a `forwarding` listener, which follows what is programmed.
+    """
+
+    namespaces: frozenset[str] | None = None
+    forward: bool = False
+
+
+ANYBODY = Callers()
+
+
 def program(
     previous: Programmed,
     changed: Iterable[Destination],
     removed: Iterable[Name],
     site: Site,
     upstream: Upstream,
-    *,
-    forward: bool = False,
+    callers: Callers = ANYBODY,
 ) -> tuple[Programmed, Delta]:
     """Return what is programmed after a change, and how the snapshot changes.
 
-    `changed` are new and altered destinations, `removed` names that are gone; unknown names are ignored. `forward`
-    tells whether there is a `forwarding` listener, which follows.
+    `changed` are new and altered destinations, `removed` names that are gone; unknown names are ignored.
     """
     wanted = {each.name: each for each in changed}
     gone = tuple(name for name in removed if name in previous.destinations and name not in wanted)
-    if not wanted and not gone:
+    known = previous.namespaces if callers.namespaces is None else callers.namespaces
+    if not wanted and not gone and known == previous.namespaces:
         return previous, Delta()
-    allocation, moved = _addresses(previous, wanted.values(), gone)
-    wanted = {name: previous.destinations[name] for name in sorted(moved)} | wanted
-    destinations, resources, records = (
-        dict(previous.destinations),
-        dict(previous.resources),
-        dict(previous.records),
-    )
-    before: dict[Key, Resource] = {}
-    after: dict[Key, Resource] = {}
-    for name in (*gone, *wanted):
-        before.update((key_of(each), each) for each in resources.get(name, ()))
+    holders, named = programming.regroup(previous.holders, wanted, gone)
+    allocation, moved = programming.allocate(previous.allocation, holders, sorted(named))
+    touched = named | moved
+    if known != previous.namespaces:
+        touched |= programming.everywhere(allocation, holders)
+    ordered = _ordered(touched, wanted)
+    around = Surroundings(allocation, upstream, known, site.log)
+    made = programming.make(previous.resources, holders, ordered, around)
+    scopes = programming.rescope(previous.scopes, holders, made, ordered, upstream.settings)
+    destinations = {**previous.destinations, **wanted}
     for name in gone:
-        del destinations[name], resources[name], records[str(name)]
-    domain = upstream.settings.trust_domain
-    for name, each in wanted.items():
-        eager = not _is_on_demand(previous, name, len(destinations), upstream)
-        made = _resources(each, allocation, upstream, eager=eager)
-        destinations[name], resources[name] = each, made
-        records[str(name)] = dns.record(name, allocation.address(name) or SHARED, domain)
-        after.update((key_of(one), one) for one in made)
-    delta = _difference(before, after)
-    if gone or any(previous.records.get(key) != records[key] for key in map(str, wanted)):
+        del destinations[name]
+    records = _records(previous, holders, ordered, around)
+    delta = _difference(
+        _resources(previous.resources, previous.scopes, ordered),
+        _resources(made, scopes, ordered),
+    )
+    if records != previous.records:
         table = _table(records)
         tables = [*_names(site, table)]
-        tables += [_forwarding(site, table)] if forward else []
+        tables += [_forwarding(site, table)] if callers.forward else []
         delta = replace(delta, changed=(*delta.changed, *tables))
     counted = _ports(previous, wanted.values(), (*gone, *wanted))
     if counted.keys() != previous.ports.keys():
         ports = tuple(sorted(counted))
         tunnels_end = listeners.capture(upstream.settings, site.log, ports, site.sniff)
         delta = replace(delta, changed=(*delta.changed, tunnels_end))
-    return Programmed(allocation, destinations, resources, records, counted), delta
+    after = Programmed(allocation, destinations, holders, made, scopes, records, counted, known)
+    return after, delta
 
 
-def _addresses(
-    previous: Programmed, changed: Iterable[Destination], gone: Iterable[Name]
-) -> tuple[Allocation, frozenset[Name]]:
-    """Give addresses to what can be called; also return what else has another one by that."""
-    claims: list[Claim] = []
-    without = list(gone)
-    for each in changed:
-        if each.ports:
-            claims.append(Claim(each.name, each.has_raw_port, each.created))
-        else:
-            without.append(each.name)
-    return previous.allocation.assign(claims, without)
+def _ordered(touched: Iterable[Name], wanted: Iterable[Name]) -> list[Name]:
+    """Put what moved first, and the rest in the order in which it was given: the first ones are eager."""
+    named = list(dict.fromkeys(holder(name) for name in wanted))
+    return [*sorted(set(touched) - set(named)), *named]
+
+
+def _records(
+    previous: Programmed,
+    holders: Mapping[Name, Holder],
+    touched: Iterable[Name],
+    around: Surroundings,
+) -> dict[str, bytes]:
+    records = dict(previous.records)
+    for name in touched:
+        records.pop(str(name), None)
+        answered = dns.name_of(name, around.upstream.settings.trust_domain)
+        if name in holders and answered is not None:
+            address = around.allocation.address(name) or SHARED
+            records[str(name)] = dns.record(answered, address)
+    return records
+
+
+def _resources(made: Made, scopes: Scopes, holders: Iterable[Name]) -> dict[Key, Resource]:
+    """Return all resources of some holders, and of the scopes that they are in."""
+    several = list(holders)
+    found = [each for name in several for each in made.get(name, ())]
+    found += [
+        scopes.made[key] for name in several if (key := routes.scope_key(name)) in scopes.made
+    ]
+    return {key_of(each): each for each in found}
 
 
 def _ports(
@@ -186,32 +221,6 @@ def key_of(resource: Resource) -> Key:
 def _difference(before: Mapping[Key, Resource], after: Mapping[Key, Resource]) -> Delta:
     changed = tuple(each for key, each in after.items() if before.get(key) != each)
     return Delta(changed, tuple(key for key in before if key not in after))
-
-
-def _is_on_demand(previous: Programmed, name: Name, count: int, upstream: Upstream) -> bool:
-    """Decide when a service is first seen, and keep to it: changing over would drop what is in use."""
-    held = previous.resources.get(name)
-    if held:
-        return any(each.on_demand for each in held)
-    return count >= upstream.settings.eager_services
-
-
-def _resources(
-    destination: Destination, allocation: Allocation, upstream: Upstream, *, eager: bool
-) -> tuple[Resource, ...]:
-    address = allocation.address(destination.name)
-    if address is None:
-        return ()
-    match destination:
-        case External():
-            made = clusters.external(destination, address, upstream)
-        case Internal():
-            made = clusters.internal(destination, address)
-    if eager:
-        made = tuple(replace(each, on_demand=False) for each in made)
-    key = routes.scope_key(destination)
-    route = routes.scope(key, (destination,), upstream.settings, on_demand=not eager)
-    return made if route is None else (*made, route)
 
 
 def workload(

@@ -3,6 +3,7 @@
 What only some routes want is a filter that is off, and that those routes switch on: the others do not pass through it.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from outgate.settings import Settings
@@ -52,9 +53,19 @@ def _scoped_routes() -> dict[str, Any]:
 
 
 def chain(
-    settings: Settings, log: str, caller: Caller, idle: float | None = None
+    settings: Settings,
+    log: str,
+    caller: Caller,
+    idle: float | None = None,
+    routes: str = "",
+    filters: Sequence[Mapping[str, Any]] = (),
 ) -> list[dict[str, Any]]:
-    """Return the filter of plain HTTP connections: routes by service, namespace and port."""
+    """Return the filter of plain HTTP connections: routes by service, namespace and port.
+
+    With `routes` they are those of one route configuration, for a listener of its own; `filters` are what that has
+    before the router.
+    """
+    named = {"rds": {"route_config_name": routes, "config_source": ADS}}
     # Routes whose cluster comes on demand switch it on.
     on_demand = typed("extensions.filters.http.on_demand.v3.OnDemand")
     router = typed(
@@ -63,7 +74,7 @@ def chain(
     manager = typed(
         "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         stat_prefix="http",
-        scoped_routes=_scoped_routes(),
+        **(named if routes else {"scoped_routes": _scoped_routes()}),
         early_header_mutation_extensions=[
             {
                 "name": "envoy.http.early_header_mutation.header_mutation",
@@ -75,6 +86,7 @@ def chain(
         ],
         http_filters=[
             {"name": naming.ON_DEMAND, "typed_config": on_demand, "disabled": True},
+            *filters,
             {"name": "envoy.filters.http.router", "typed_config": router},
         ],
         access_log=denials.http_log(log, caller),

@@ -50,6 +50,7 @@ def carry(message: ext.cluster.Cluster, inside: ext.base.TransportSocket) -> Non
         building.parse(_PLAIN, inside)
 
 
-def describe(message: ext.cluster.Cluster, service: Name) -> None:
-    """Name the service for the log."""
-    message.metadata.filter_metadata[naming.METADATA].update({"service": str(service)})
+def describe(message: ext.cluster.Cluster, service: Name, resource: str = "") -> None:
+    """Name the service for the log, and the resource that declares it."""
+    described = {"service": str(service)} | ({"resource": resource} if resource else {})
+    message.metadata.filter_metadata[naming.METADATA].update(described)

@@ -6,6 +6,7 @@ shows of those are the numbers of their HTTP ports.
 
 from typing import Any
 
+from outgate.model.addresses import Region
 from outgate.model.names import Name
 from outgate.model.workloads import Capture, Workload
 from outgate.settings import Settings
@@ -35,20 +36,17 @@ def _sockets(netns: str, port: int, protocol: str = "TCP") -> dict[str, Any]:
     }
 
 
-def _sniffing(timeout: float) -> dict[str, Any]:
-    return {
-        "listener_filters": pipeline.listener_filters(sniff=True),
-        "listener_filters_timeout": building.seconds(timeout),
-        "continue_on_listener_filters_timeout": True,
-        "per_connection_buffer_limit_bytes": BUFFER_BYTES,
-        "metadata": {"filter_metadata": {naming.METADATA: denials.DENIED}},
-    }
-
-
 def _raw(settings: Settings, log: str, caller: denials.Caller) -> dict[str, Any]:
     return {
         "listener_filters": pipeline.listener_filters(sniff=False),
         "per_connection_buffer_limit_bytes": BUFFER_BYTES,
+        "filter_chains": [
+            {
+                "name": "tcp-local",
+                "filters": pipeline.connection_chain(settings, log, caller, local=True),
+            }
+        ],
+        "filter_chain_matcher": pipeline.to_ranges("tcp-local", Region.RAW_LOCAL.networks),
         "default_filter_chain": {
             "name": "tcp",
             "filters": pipeline.connection_chain(settings, log, caller),
@@ -75,7 +73,7 @@ def workload(
     capture = {
         "name": naming.workload_listener(workload.name, naming.CAPTURE),
         **_sockets(workload.netns, naming.CAPTURE_PORT),
-        **_sniffing(pipeline.SNIFF_SECONDS),
+        **pipeline.sniffing(pipeline.SNIFF_SECONDS),
         **pipeline.chains(settings, log, caller, ports),
     }
     raw = {
@@ -122,7 +120,7 @@ def capture(
         {
             "name": naming.CAPTURE,
             "internal_listener": {},
-            **_sniffing(sniff),
+            **pipeline.sniffing(sniff),
             **pipeline.chains(settings, log, denials.TUNNELLED, ports),
         }
     )
@@ -133,7 +131,7 @@ def shared(settings: Settings, log: str) -> tuple[Resource, ...]:
     late = {
         "name": naming.LATE,
         "internal_listener": {},
-        **_sniffing(pipeline.LATE_SNIFF_SECONDS),
+        **pipeline.sniffing(pipeline.LATE_SNIFF_SECONDS),
         **pipeline.chains(settings, log, denials.TUNNELLED),
     }
     # What speaks neither TLS nor HTTP there has nowhere to go: its address has led it here once already.

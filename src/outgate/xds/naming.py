@@ -5,6 +5,7 @@ destination that is not declared. So a listener never has to list destinations, 
 """
 
 import hashlib
+import re
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address
 
@@ -78,9 +79,40 @@ def host_port(address: IpAddress, port: int) -> str:
     return f"{address}:{port}" if address.version == 4 else f"[{address}]:{port}"
 
 
-def raw_cluster(address: IpAddress, port: int) -> str:
-    """Return the cluster of connections to a virtual address of a service that has a plain TCP port."""
-    return f"tcp|{host_port(address, port)}"
+def raw_prefix(namespace: str = "") -> str:
+    """Return what begins the cluster of a connection that is found by its address; for callers of a namespace, or all.
+
+    A caller's own words, such as TLS's server name, come after the first `|` and cannot change what stands before it.
+    """
+    return f"tcp@{namespace}|" if namespace else "tcp|"
+
+
+def raw_cluster(address: IpAddress, port: int, namespace: str = "") -> str:
+    """Return the cluster of connections to a virtual address that is found by itself; `namespace` in a local region."""
+    return raw_prefix(namespace) + host_port(address, port)
+
+
+def tls_prefix(namespace: str = "") -> str:
+    """Return what begins the cluster of a TLS connection that is found by its server name; as `raw_prefix`."""
+    return f"tls@{namespace}|" if namespace else "tls|"
+
+
+def tls_cluster(host: str, port: int, namespace: str = "") -> str:
+    """Return the cluster of TLS connections that are passed through to a host."""
+    return f"{tls_prefix(namespace)}{host}:{port}"
+
+
+_LABEL = "[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?"
+
+
+def below(wildcard: str) -> str:
+    """Return the regular expression of the names below a wildcard, at any depth."""
+    return rf"({_LABEL}\.)+{re.escape(wildcard.removeprefix('*.'))}"
+
+
+def dynamic_cluster(name: Name, port: int) -> str:
+    """Return the cluster of a wildcard's TLS connections, which go on to the name that each asks for."""
+    return f"sni|{name}|{port}"
 
 
 def internal_cluster(listener: str) -> str:

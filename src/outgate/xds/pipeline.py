@@ -8,10 +8,11 @@ found is not declared, and is denied.
 from collections.abc import Iterable
 from typing import Any
 
-from outgate.model.addresses import IPV4, IPV6
+from outgate.model.addresses import IPV4, IPV6, LOCAL
 from outgate.model.workloads import Network
 from outgate.settings import Settings
 from outgate.xds import denials, http, naming
+from outgate.xds.bootstraps import BUFFER_BYTES
 from outgate.xds.building import seconds, typed
 from outgate.xds.denials import Caller
 
@@ -40,6 +41,17 @@ def listener_filters(*, sniff: bool) -> list[dict[str, Any]]:
     ]
 
 
+def sniffing(timeout: float) -> dict[str, Any]:
+    """Return what a listener has that recognises TLS and HTTP, if the client speaks within some seconds."""
+    return {
+        "listener_filters": listener_filters(sniff=True),
+        "listener_filters_timeout": seconds(timeout),
+        "continue_on_listener_filters_timeout": True,
+        "per_connection_buffer_limit_bytes": BUFFER_BYTES,
+        "metadata": {"filter_metadata": {naming.METADATA: denials.DENIED}},
+    }
+
+
 def state(key: str, value: str, *, shared: bool = True) -> dict[str, Any]:
     """Return an action that stores `value` (a format string) as filter state, by default for inner listeners too."""
     action: dict[str, Any] = {
@@ -63,33 +75,54 @@ def _caller_state(caller: Caller) -> list[dict[str, Any]]:
     ]
 
 
-def connection_chain(settings: Settings, log: str, caller: Caller) -> list[dict[str, Any]]:
-    """Return the filters of connections that are not HTTP: to the cluster that their address and port name."""
+def connection_chain(
+    settings: Settings, log: str, caller: Caller, *, local: bool = False
+) -> list[dict[str, Any]]:
+    """Return the filters of connections that are not HTTP: to the cluster that their address and port name.
+
+    `local`: for addresses of a local region, where it names the caller's namespace too; as in `tls_chain`.
+    """
     key = "%DOWNSTREAM_LOCAL_ADDRESS%"
+    chosen = _choosing(caller, naming.raw_prefix(caller.namespace if local else "") + key)
+    return [chosen, tcp_proxy(settings, "tcp", denials.connection_log(log, caller))]
+
+
+def tls_chain(
+    settings: Settings, log: str, caller: Caller, *, local: bool = False
+) -> list[dict[str, Any]]:
+    """Return the filters of TLS that is passed through: to the cluster that its server name and port name."""
+    key = "%REQUESTED_SERVER_NAME%:%DOWNSTREAM_LOCAL_PORT%"
+    chosen = _choosing(caller, naming.tls_prefix(caller.namespace if local else "") + key)
+    return [chosen, tcp_proxy(settings, "tls", denials.tls_log(log, caller))]
+
+
+def _choosing(caller: Caller, cluster: str) -> dict[str, Any]:
     actions = [
-        state(naming.STATE_CLUSTER, f"tcp|{key}", shared=False),
-        state(naming.STATE_ORIGINAL, key),
+        state(naming.STATE_CLUSTER, cluster, shared=False),
+        state(naming.STATE_ORIGINAL, "%DOWNSTREAM_LOCAL_ADDRESS%"),
         *_caller_state(caller),
     ]
     config = typed(
         "extensions.filters.network.set_filter_state.v3.Config", on_new_connection=actions
     )
-    chosen = {"name": "envoy.filters.network.set_filter_state", "typed_config": config}
-    return [chosen, _tcp_proxy(settings, "tcp", denials.connection_log(log, caller))]
+    return {"name": "envoy.filters.network.set_filter_state", "typed_config": config}
 
 
 def refusing_chain(
     settings: Settings, log: str, caller: Caller, protocol: str, reason: str
 ) -> list[dict[str, Any]]:
     """Return the filter of connections that are closed, and logged with the reason."""
-    return [_tcp_proxy(settings, protocol, denials.refusal_log(log, caller, protocol, reason))]
+    return [tcp_proxy(settings, protocol, denials.refusal_log(log, caller, protocol, reason))]
 
 
-def _tcp_proxy(settings: Settings, prefix: str, log: list[dict[str, Any]]) -> dict[str, Any]:
+def tcp_proxy(
+    settings: Settings, prefix: str, log: list[dict[str, Any]], cluster: str = naming.DENY
+) -> dict[str, Any]:
+    """Return the filter that passes bytes on: to the cluster in filter state, or else to `cluster`."""
     proxy = typed(
         "extensions.filters.network.tcp_proxy.v3.TcpProxy",
         stat_prefix=prefix,
-        cluster=naming.DENY,
+        cluster=cluster,
         idle_timeout=seconds(settings.idle_timeout * 12),
         access_log=log,
     )
@@ -104,18 +137,19 @@ def chains(
     On `ports`, those of declared HTTP services, a connection to a virtual address is HTTP before it says anything.
     """
     named = {
-        # A port on which the egress opens TLS itself takes plain HTTP.
-        "tls": refusing_chain(settings, log, caller, "tls", denials.NOT_DECLARED_TLS),
+        "tls": tls_chain(settings, log, caller),
+        "tls-local": tls_chain(settings, log, caller, local=True),
         "http": http.chain(settings, log, caller),
     }
     matchers = [
-        _matched("tls", _single("TransportProtocolInput", _exact("tls"))),
-        _matched("http", _any(_single("ApplicationProtocolInput", each) for each in _HTTP)),
+        matched("tls-local", every([IS_TLS, _LOCAL])),
+        matched("tls", IS_TLS),
+        matched("http", _any(_single("ApplicationProtocolInput", each) for each in _HTTP)),
     ]
     if numbers := sorted(ports):
         named["late"] = http.chain(settings, log, caller, LATE_IDLE_SECONDS)
-        on_port = _any(_single("DestinationPortInput", _exact(str(each))) for each in numbers)
-        matchers.append(_matched("late", {"and_matcher": {"predicate": [_VIRTUAL, on_port]}}))
+        on_ports = _any(on_port(each) for each in numbers)
+        matchers.append(matched("late", every([_VIRTUAL, on_ports])))
     return {
         "filter_chains": [{"name": name, "filters": each} for name, each in named.items()],
         "filter_chain_matcher": {"matcher_list": {"matchers": matchers}},
@@ -143,7 +177,28 @@ def _any(predicates: Iterable[dict[str, Any]]) -> dict[str, Any]:
     return several[0] if len(several) == 1 else {"or_matcher": {"predicate": several}}
 
 
-def _matched(chain: str, predicate: dict[str, Any]) -> dict[str, Any]:
+def every(predicates: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return a predicate that holds where all of several do."""
+    return {"and_matcher": {"predicate": predicates}}
+
+
+def on_port(number: int) -> dict[str, Any]:
+    """Return a predicate on the port that was called."""
+    return _single("DestinationPortInput", _exact(str(number)))
+
+
+def server_name(pattern: str) -> dict[str, Any]:
+    """Return a predicate on all of TLS's server name, as a regular expression."""
+    return _single(
+        "ServerNameInput", {"value_match": {"safe_regex": {"google_re2": {}, "regex": pattern}}}
+    )
+
+
+IS_TLS = _single("TransportProtocolInput", _exact("tls"))
+
+
+def matched(chain: str, predicate: dict[str, Any]) -> dict[str, Any]:
+    """Return a matcher that sends what a predicate holds for to a chain."""
     name = {"@type": "type.googleapis.com/google.protobuf.StringValue", "value": chain}
     return {"predicate": predicate, "on_match": {"action": {"name": chain, "typed_config": name}}}
 
@@ -163,7 +218,8 @@ def _in_ranges(name: str, ranges: Iterable[Network]) -> dict[str, Any]:
 
 def to_ranges(chain: str, ranges: Iterable[Network]) -> dict[str, Any]:
     """Return a `filter_chain_matcher` that sends what goes to some ranges to a chain, all else to the default."""
-    return {"matcher_list": {"matchers": [_matched(chain, _in_ranges(chain, ranges))]}}
+    return {"matcher_list": {"matchers": [matched(chain, _in_ranges(chain, ranges))]}}
 
 
 _VIRTUAL = _in_ranges("virtual", (IPV4, IPV6))
+_LOCAL = _in_ranges("local", [network for each in LOCAL for network in each.networks])

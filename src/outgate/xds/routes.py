@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from google.protobuf import any_pb2
 
 from outgate.model.destinations import Destination, External, Port, forms
+from outgate.model.names import Name
 from outgate.model.visibility import EVERYONE, Callers, divide
 from outgate.settings import Settings
 from outgate.traffic.references import Protocol
@@ -45,11 +46,11 @@ _OURS = (
 """Headers that do not leave: ours, and one that Envoy adds."""
 
 
-def scope_key(destination: Destination) -> tuple[str, str]:
+def scope_key(name: Name) -> tuple[str, str]:
     """Return the key of the scope that a destination is in: the first two labels of `HOST.NAMESPACE-OF-CALLER.`."""
-    if "." not in destination.name.name:
-        return destination.name.name, destination.name.namespace
-    first, second, *_ = destination.name.name.split(".")
+    if "." not in name.name:
+        return name.name, name.namespace
+    first, second, *_ = name.name.split(".")
     return first, second
 
 
@@ -92,6 +93,10 @@ def wildcard(destination: External, *, on_demand: bool = False) -> Resource | No
     _configure(message, name)
     host = message.virtual_hosts.add(name=name, domains=[destination.name.name])
     _fill(host, [(destination, EVERYONE)], on_demand=on_demand)
+    for route in host.routes:
+        # Envoy compares the end of the Host alone, whatever is before it.
+        asked = route.match.headers.add(name=":authority")
+        asked.string_match.safe_regex.regex = naming.below(destination.host)
     return building.resource(building.ROUTE, name, message)
 
 
@@ -154,8 +159,14 @@ def _add_route(
     action.retry_policy.retry_on = RETRY_ON
     action.retry_policy.num_retries.value = 2
     if isinstance(service, External):
-        default = DEFAULT_PORTS.get(port.protocol) == port.number
-        action.host_rewrite_literal = service.host if default else f"{service.host}:{port.number}"
+        default = DEFAULT_PORTS.get(port.protocol) == port.outside
+        if not service.is_wildcard:
+            action.host_rewrite_literal = (
+                service.host if default else f"{service.host}:{port.outside}"
+            )
+        elif not default:
+            # The listener has taken the port out of the name that was asked for.
+            action.host_rewrite = f"%REQ(:AUTHORITY)%:{port.outside}"
     route.metadata.filter_metadata[naming.METADATA].update(
         {"service": str(service.name), "decision": denials.ALLOWED}
     )

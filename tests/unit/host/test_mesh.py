@@ -123,7 +123,7 @@ def test_changes_one_by_one_equal_all_at_once(steps: list[tuple[str, str, Any]])
         snapshot = after(snapshot, delta)
         programmed = changing.programmed
         assert dangling(snapshot) == []
-        assert unreachable(snapshot, programmed.destinations, programmed.allocation) == []
+        assert unreachable(snapshot, programmed) == []
     fresh = mesh()
     expected = after(
         Snapshot(),

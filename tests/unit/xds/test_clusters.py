@@ -2,13 +2,15 @@ from typing import Any
 
 import pytest
 
-from outgate.model.addresses import Allocation, Claim
+from outgate.model.addresses import Allocation, Claim, Region
 from outgate.model.destinations import Destination, Endpoint, External, Internal, Port
 from outgate.model.names import Name
 from outgate.settings import Settings
 from outgate.traffic.references import Protocol
-from outgate.xds import clusters
+from outgate.xds import clusters, finding, holding
 from outgate.xds.clusters import Upstream
+from outgate.xds.finding import Way
+from outgate.xds.holding import Holder
 from outgate.xds.rendering import decode
 
 NAME = Name("ns", "s")
@@ -17,12 +19,9 @@ OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
 def made(service: Destination) -> dict[str, dict[str, Any]]:
-    address = Allocation().assign([Claim(NAME, service.has_raw_port)])[0].addresses[NAME]
-    match service:
-        case External():
-            found = clusters.external(service, address, UPSTREAM)
-        case Internal():
-            found = clusters.internal(service, address)
+    claim = Claim(NAME, Region.RAW if service.has_raw_port else Region.HTTP)
+    allocation, _ = Allocation().assign([claim])
+    found = holding.resources(Holder(NAME, (service,)), allocation, UPSTREAM, (), "/log")
     return {each.name: decode(each) for each in found}
 
 
@@ -97,7 +96,7 @@ class TestExternal:
 
     def test_plain_tcp_has_a_cluster_for_each_virtual_address_and_no_http(self) -> None:
         found = external(Port(22, Protocol.TCP))
-        address = Allocation().assign([Claim(NAME, True)])[0].addresses[NAME]
+        address = Allocation().assign([Claim(NAME, Region.RAW)])[0].addresses[NAME]
         assert set(found) == {f"tcp|{address.ipv4}:22", f"tcp|[{address.ipv6}]:22"}
 
     def test_an_http_port_beside_a_plain_tcp_port_leads_back_into_the_pipeline(self) -> None:
@@ -112,9 +111,14 @@ class TestExternal:
             assert inner["server_listener_name"] == "late"
 
     def test_only_http_clusters_may_come_on_demand(self) -> None:
-        address = Allocation().assign([Claim(NAME, True)])[0].addresses[NAME]
+        address = Allocation().assign([Claim(NAME, Region.RAW)])[0].addresses[NAME]
         ports = (Port(80, Protocol.HTTP), Port(22, Protocol.TCP))
-        found = clusters.external(External(NAME, "h.example.com", ports), address, UPSTREAM)
+        service = External(NAME, "h.example.com", ports)
+        way = Way(address, raw=True)
+        found = (
+            *clusters.external(service, UPSTREAM),
+            *finding.external(service, way, UPSTREAM),
+        )
         # A connection that is not HTTP cannot wait for its cluster.
         assert {each.name.partition("|")[0] for each in found if each.on_demand} == {"http"}
         assert {each.name.partition("|")[0] for each in found if not each.on_demand} == {"tcp"}

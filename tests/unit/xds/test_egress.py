@@ -131,11 +131,12 @@ class TestOnDemand:
 def test_a_snapshot_that_lacks_something_is_noticed(three: Programmed) -> None:
     snapshot = Snapshot().replace(egress.shared(SITE, upstream()))
     snapshot = snapshot.replace(each for several in three.resources.values() for each in several)
+    snapshot = snapshot.replace(three.scopes.made.values())
     assert dangling(snapshot) == []
-    assert unreachable(snapshot, three.destinations, three.allocation) == []
+    assert unreachable(snapshot, three) == []
     without = snapshot.replace(removed=[(building.CLUSTER, "http|a.ns|80")])
     assert dangling(without) == ["ScopedRouteConfiguration/a.ns: cluster: http|a.ns|80"]
-    assert unreachable(without, three.destinations, three.allocation) == ["http|a.ns|80"]
+    assert unreachable(without, three) == ["http|a.ns|80"]
     without = snapshot.replace(removed=[(building.LISTENER, "raw")])
     assert dangling(without) == ["Cluster/internal|raw: listener: raw"]
     without = snapshot.replace(removed=[(building.CLUSTER, "deny")])

@@ -14,7 +14,7 @@ NAME = Name("ns", "s")
 
 def scope(*ports: Port, service: Destination | None = None) -> dict[str, Any]:
     member = service or External(NAME, "h.example.com", ports)
-    found = routes.scope(routes.scope_key(member), (member,), Settings())
+    found = routes.scope(routes.scope_key(member.name), (member,), Settings())
     assert found is not None
     return decode(found)
 
