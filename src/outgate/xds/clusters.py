@@ -3,7 +3,8 @@
 TLS is verified, chain and name, unless a resource says otherwise in so many words.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from outgate.model.destinations import Destination, Endpoint, External, Internal, Port
 from outgate.model.names import Name
@@ -28,6 +29,7 @@ __all__ = [
     "alias",
     "cluster",
     "external",
+    "fallbacks",
     "internal",
     "into_pod",
     "shared",
@@ -44,7 +46,18 @@ def external(service: External, upstream: Upstream) -> tuple[Resource, ...]:
         if port.is_http
         for each in to_port(naming.http_cluster(service.name, port.number), service, port, upstream)
     )
-    return (*made, *failovers(service))
+    return (*made, *fallbacks(service, upstream))
+
+
+def fallbacks(service: External, upstream: Upstream) -> Iterator[Resource]:
+    """Yield the clusters of a service's backends that others stand in for, with those others."""
+    for made, members in failovers(service):
+        yield made
+        for name, other, port in members:
+            # A cluster of clusters does not fetch them.
+            yield from (
+                replace(each, on_demand=False) for each in to_port(name, other, port, upstream)
+            )
 
 
 def to_port(name: str, service: External, port: Port, upstream: Upstream) -> tuple[Resource, ...]:
@@ -53,7 +66,7 @@ def to_port(name: str, service: External, port: Port, upstream: Upstream) -> tup
     Only that of an HTTP port may come on demand: a connection that is not HTTP cannot wait for its cluster.
     """
     made = building.cluster(cluster(name, service, port, upstream), on_demand=port.is_http)
-    return (made, *proxying.resources(service, port, upstream))
+    return (made, *proxying.resources(name, service, port, upstream))
 
 
 def cluster(name: str, service: External, port: Port, upstream: Upstream) -> ext.cluster.Cluster:

@@ -151,9 +151,9 @@ def client_certificate(certificate: Material, key: Material) -> str:
     return f"client|{material(certificate)}|{material(key)}"
 
 
-def proxied(service: Name, port: int) -> str:
-    """Return the inner listener, and the cluster, that lead a port's connections through a proxy on the way."""
-    return f"proxy|{service}|{port}"
+def proxied(cluster: str) -> str:
+    """Return the inner listener, and the cluster, that lead a cluster's connections through a proxy on the way."""
+    return f"proxy|{cluster}"
 
 
 def names_asked(service: Name, port: int) -> str:

@@ -26,7 +26,7 @@ def of(port: Port) -> Tls | None:
     if port.protocol is Protocol.TLS:
         return None
     if port.protocol is Protocol.HTTPS:
-        return port.upstream.tls or Tls()
+        return port.upstream.tls or Tls(names=port.upstream.names or ())
     return port.upstream.tls
 
 

@@ -30,7 +30,7 @@ def find(message: ext.cluster.Cluster, service: External, port: Port, upstream: 
     proxy = _usable(port)
     if proxy is None:
         return
-    listener = naming.proxied(service.name, port.number)
+    listener = naming.proxied(message.name)
     if endpoints.is_dynamic(service, port):
         one = message.load_assignment.endpoints.add().lb_endpoints.add()
         one.endpoint.address.envoy_internal_address.server_listener_name = listener
@@ -67,15 +67,18 @@ def join(message: ext.cluster.Cluster, service: External, port: Port) -> None:
     message.transport_socket.typed_config.CopyFrom(building.pack(config))
 
 
-def resources(service: External, port: Port, upstream: Upstream) -> tuple[Resource, ...]:
-    """Return the inner listener and the cluster by which a proxy is reached that is not there as an address."""
+def resources(
+    cluster: str, service: External, port: Port, upstream: Upstream
+) -> tuple[Resource, ...]:
+    """Return the inner listener and the cluster by which a cluster reaches a proxy that has no address, or is asked."""
     proxy = _usable(port)
     asks = endpoints.is_dynamic(service, port)
     if proxy is None or (endpoints.is_address(proxy.host) and not asks):
         return ()
-    name = naming.proxied(service.name, port.number)
-    listener = _listener(name, upstream, asks=asks)
-    return (listener, _cluster(service, port, proxy, upstream))
+    name = naming.proxied(cluster)
+    message = _cluster(name, port, proxy, upstream)
+    inner.describe(message, service.name)
+    return (_listener(name, upstream, asks=asks), building.cluster(message))
 
 
 def _listener(name: str, upstream: Upstream, *, asks: bool) -> Resource:
@@ -93,13 +96,12 @@ def _listener(name: str, upstream: Upstream, *, asks: bool) -> Resource:
     )
 
 
-def _cluster(service: External, port: Port, proxy: Proxy, upstream: Upstream) -> Resource:
-    message = ext.cluster.Cluster(name=naming.proxied(service.name, port.number))
+def _cluster(name: str, port: Port, proxy: Proxy, upstream: Upstream) -> ext.cluster.Cluster:
+    message = ext.cluster.Cluster(name=name)
     message.connect_timeout.FromMilliseconds(int(upstream.settings.connect_timeout * 1000))
     plain = replace(port, upstream=traffic.Upstream())
     endpoints.find(message, (Endpoint(proxy.host, proxy.port),), plain, upstream)
     endpoints.mark(message, port, upstream)
     resilience.keep_alive(message, resilience.DEFAULT_POOL)
     resilience.limit(message, Breakers())
-    inner.describe(message, service.name)
-    return building.cluster(message)
+    return message
