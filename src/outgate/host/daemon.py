@@ -30,6 +30,7 @@ from outgate.settings import Settings
 from outgate.xds import tunnels
 from outgate.xds.clusters import Upstream
 from outgate.xds.egress import Delta, Site
+from outgate.xds.private import Ranges
 
 _log = logging.getLogger(__name__)
 
@@ -76,6 +77,8 @@ class Daemon:
     egress: Proxy
     fleet: Fleet
     files: Files = field(default_factory=Files)
+    guarded: frozenset[Ranges] | None = None
+    """The sets of private ranges that the guard knows; None before it is there."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -83,8 +86,19 @@ class Daemon:
         """Read manifests that changed, and return the revision in which they are programmed."""
         async with self.changing:
             manifests = [(str(each), read_file(each) if each.is_file() else None) for each in files]
-            delta = self.mesh.update_files(manifests)
-            return self.fleet.apply(delta.and_then(self._materials()))
+            delta = self.mesh.update_files(manifests).and_then(self._materials())
+            try:
+                await self._guard()
+            finally:
+                # Sockets that the guard does not know yet are refused; a change that is lost would never come again.
+                revision = self.fleet.apply(delta)
+            return revision
+
+    async def _guard(self) -> None:
+        private = self.mesh.private.sets()
+        if private != self.guarded:
+            await guarding.apply(self.layout, private)
+            self.guarded = private
 
     def _materials(self) -> Delta:
         return self.mesh.update_materials(self.files.changes(self.mesh.vault.materials()))
@@ -105,7 +119,6 @@ class Daemon:
         await self.sync(self.store.files())
         for problem in self.mesh.problems():
             _log.warning("%s", problem)
-        await guarding.apply(self.layout)
         self.fleet.restore()
         # Only now: a proxy that goes on from before must be told nothing less than all.
         self.server.listen_unix(self.layout.xds)

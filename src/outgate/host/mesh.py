@@ -25,6 +25,7 @@ from outgate.xds import snapshot as xds
 from outgate.xds.clusters import Upstream
 from outgate.xds.egress import Callers, Delta, Key, Programmed, Site
 from outgate.xds.materials import Vault
+from outgate.xds.private import Private
 
 
 @dataclass(slots=True)
@@ -36,6 +37,7 @@ class Mesh:
     programmed: Programmed = field(default_factory=Programmed)
     assembly: Assembly = field(default_factory=Assembly)
     vault: Vault = field(default_factory=Vault)
+    private: Private = field(default_factory=Private)
     relations: Relations = field(default_factory=Relations)
     files: dict[str, dict[Source, Resource]] = field(default_factory=dict)
     wrong: dict[str, tuple[Problem, ...]] = field(default_factory=dict)
@@ -155,6 +157,7 @@ class Mesh:
         changes += self.relations.update((each, self._resource(each)) for each in named)
         change = self.assembly.update(changes)
         self.vault.follow(change, self.assembly)
+        self.private.follow(change)
         touched = set(pods)
         for name in (*change.removed, *(each.name for each in change.changed)):
             touched |= _pods(self.programmed.destinations.get(name))
