@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from google.protobuf import any_pb2, json_format
+from google.protobuf import any_pb2, duration_pb2, json_format
 from google.protobuf.message import Message
 
 from outgate.xds import extensions as ext
@@ -29,6 +29,11 @@ def typed(name: str, **fields: Any) -> dict[str, Any]:
 def seconds(value: float) -> str:
     """Write a duration as protobuf's JSON form does."""
     return f"{value:.9f}".rstrip("0").rstrip(".") + "s"
+
+
+def duration(message: duration_pb2.Duration, value: float) -> None:
+    """Set a duration in seconds."""
+    message.FromNanoseconds(round(value * 1e9))
 
 
 def pack(message: Message) -> any_pb2.Any:

@@ -71,6 +71,9 @@ def _exists(snapshot: Snapshot, kind: str, name: str) -> bool:
         return name in SECRETS
     if kind == "routes":
         return snapshot.get(ROUTE, name) is not None
+    if name.startswith(naming.MISSING):
+        # It leads nowhere, and is to.
+        return True
     return snapshot.get(CLUSTER if kind == "cluster" else LISTENER, name) is not None
 
 

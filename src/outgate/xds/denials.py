@@ -22,7 +22,9 @@ NO_SERVER_NAME = (
     " or declare the port as plain TCP"
 )
 NOT_DECLARED_TCP = "no resource declares this address and port"
-ALLOWED, DECLARED = "allowed", "declared"
+NO_RULE = "no rule matches this request"
+NO_BACKEND = "the rule leads only to what is not declared, or may not be called from here"
+ALLOWED, DECLARED, REFUSED = "allowed", "declared", "denied"
 """Metadata and name of each route, for the log: both are short, as there are many."""
 DENIED = {"decision": "denied", "reason": NOT_DECLARED}
 """Metadata of listeners, for where no route was found."""
@@ -100,6 +102,8 @@ def http_log(path: str, caller: Caller) -> list[dict[str, Any]]:
     call = _common(caller, "http") | {
         "destination": "%REQ(:AUTHORITY)%",
         "service": f"%METADATA(ROUTE:{naming.METADATA}:service)%",
+        "resource": f"%METADATA(ROUTE:{naming.METADATA}:resource)%",
+        "rule": f"%METADATA(ROUTE:{naming.METADATA}:rule)%",
         "method": "%REQ(:METHOD)%",
         "path": "%PATH(NQ)%",
         "status": "%RESPONSE_CODE%",
@@ -184,6 +188,17 @@ def refusal_log(path: str, caller: Caller, protocol: str, reason: str) -> list[d
         "reason": reason,
     }
     return _log(path, fields | {"server_name": "%REQUESTED_SERVER_NAME%"})
+
+
+def refusal(reason: str) -> dict[str, Any]:
+    """Return the body of an answer to a call that is declared and yet leads nowhere."""
+    where = "http://%REQ(:AUTHORITY)%%PATH(NQ)%"
+    by = f"%METADATA(ROUTE:{naming.METADATA}:resource)%"
+    body = f"outgate: %REQ(:METHOD)% {where} is declared by {by}, but {reason}.\n"
+    return {
+        "text_format_source": {"inline_string": body},
+        "content_type": "text/plain; charset=utf-8",
+    }
 
 
 def http_denial(caller: Caller) -> dict[str, Any]:

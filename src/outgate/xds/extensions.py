@@ -26,13 +26,18 @@ from envoy.extensions.clusters.aggregate.v3 import cluster_pb2 as aggregate
 from envoy.extensions.clusters.dns.v3 import dns_cluster_pb2 as dns_cluster
 from envoy.extensions.clusters.dynamic_forward_proxy.v3 import cluster_pb2 as dynamic_cluster
 from envoy.extensions.common.dynamic_forward_proxy.v3 import dns_cache_pb2 as dns_cache
+from envoy.extensions.compression.brotli.decompressor.v3 import brotli_pb2 as _brotli
+from envoy.extensions.compression.gzip.decompressor.v3 import gzip_pb2 as _gzip
+from envoy.extensions.filters.http.buffer.v3 import buffer_pb2 as buffer
+from envoy.extensions.filters.http.decompressor.v3 import decompressor_pb2 as _decompressor
 from envoy.extensions.filters.http.dynamic_forward_proxy.v3 import (
     dynamic_forward_proxy_pb2 as _dynamic,
 )
+from envoy.extensions.filters.http.fault.v3 import fault_pb2 as fault
 from envoy.extensions.filters.http.health_check.v3 import health_check_pb2 as _health
 from envoy.extensions.filters.http.on_demand.v3 import on_demand_pb2 as on_demand
 from envoy.extensions.filters.http.router.v3 import router_pb2 as _router
-from envoy.extensions.filters.http.set_filter_state.v3 import set_filter_state_pb2 as _http_state
+from envoy.extensions.filters.http.set_filter_state.v3 import set_filter_state_pb2 as http_state
 from envoy.extensions.filters.listener.http_inspector.v3 import (
     http_inspector_pb2 as _http_inspector,
 )
@@ -58,6 +63,7 @@ from envoy.extensions.network.dns_resolver.cares.v3 import cares_dns_resolver_pb
 from envoy.extensions.resource_monitors.downstream_connections.v3 import (
     downstream_connections_pb2 as _connections,
 )
+from envoy.extensions.retry.host.previous_hosts.v3 import previous_hosts_pb2 as previous_hosts
 from envoy.extensions.transport_sockets.http_11_proxy.v3 import (
     upstream_http_11_connect_pb2 as http_11_proxy,
 )
@@ -69,12 +75,15 @@ from envoy.extensions.transport_sockets.tls.v3 import common_pb2 as tls_common
 from envoy.extensions.transport_sockets.tls.v3 import secret_pb2 as secret
 from envoy.extensions.transport_sockets.tls.v3 import tls_pb2 as tls
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2 as http_options
+from envoy.type.matcher.v3 import string_pb2 as string
+from envoy.type.v3 import percent_pb2 as percent
 
 __all__ = [
     "address",
     "aggregate",
     "base",
     "bootstrap",
+    "buffer",
     "cares",
     "circuit_breaker",
     "cluster",
@@ -86,25 +95,30 @@ __all__ = [
     "dynamic_cluster",
     "endpoint",
     "endpoints",
+    "fault",
     "health_check",
     "http_11_proxy",
     "http_options",
+    "http_state",
     "internal_upstream",
     "listener",
     "on_demand",
     "outlier",
+    "percent",
+    "previous_hosts",
     "protocol",
     "route",
     "route_components",
     "scoped_route",
     "secret",
+    "string",
     "tls",
     "tls_common",
 ]
 
 _REGISTERED = (
     _inputs, _ip,
-    _file, _internal, _router, _http_state, _http_inspector, _original_dst, _tls_inspector,
+    _file, _internal, _router, _brotli, _gzip, _decompressor, _http_inspector, _original_dst, _tls_inspector,
     _hcm, _net_state, _tcp_proxy, _udp_route, _udp_proxy, _early, _connections, _raw,
     _cel, _health, _dynamic, _sni,
 )  # fmt: skip

@@ -52,25 +52,70 @@ def _scoped_routes() -> dict[str, Any]:
     }
 
 
+def _filter(name: str, kind: str, *, off: bool = True, **fields: Any) -> dict[str, Any]:
+    """Return a filter; one that is `off` is passed through only where a route switches it on."""
+    form = {"name": name, "typed_config": typed(f"extensions.filters.http.{kind}", **fields)}
+    return form | ({"disabled": True} if off else {})
+
+
+def _decompressor(name: str, library: str) -> dict[str, Any]:
+    config = typed(f"extensions.compression.{library}.decompressor.v3.{library.capitalize()}")
+    return _filter(
+        name,
+        "decompressor.v3.Decompressor",
+        decompressor_library={"name": library, "typed_config": config},
+        request_direction_config={
+            "advertise_accept_encoding": True,
+            # What the application sends compressed is for the destination.
+            "common_config": {"enabled": {"default_value": False, "runtime_key": "outgate.never"}},
+        },
+    )
+
+
+def _state(name: str, key: str, factory: str, value: str, *, off: bool) -> dict[str, Any]:
+    action = {
+        "object_key": key,
+        "factory_key": factory,
+        "format_string": {"text_format_source": {"inline_string": value}},
+        "shared_with_upstream": "ONCE",
+    }
+    return _filter(name, "set_filter_state.v3.Config", off=off, on_request_headers=[action])
+
+
+def _filters(caller: Caller, *, upgraded: bool = False) -> list[dict[str, Any]]:
+    """Return the filters, in their order; for streams that are no longer HTTP, those that leave them alone."""
+    router = _filter(
+        "envoy.filters.http.router",
+        "router.v3.Router",
+        off=False,
+        suppress_envoy_headers=True,
+        dynamic_stats=False,
+    )
+    whole = [
+        _filter(naming.BUFFER, "buffer.v3.Buffer", max_request_bytes=1),
+        _decompressor(naming.GZIP, "gzip"),
+        _decompressor(naming.BROTLI, "brotli"),
+    ]
+    # Few servers can upgrade a stream of HTTP/2, and a connection over TLS may become one.
+    first = _state("outgate.http1", naming.STATE_ALPN, naming.STATE_ALPN, "http/1.1", off=False)
+    who = f"{caller.namespace}/{caller.pod}"
+    return [
+        _filter(naming.FAULT, "fault.v3.HTTPFault"),
+        *([first] if upgraded else whole),
+        _state(naming.CALLER, naming.STATE_CALLER, "envoy.hashable_string", who, off=True),
+        _filter(naming.ON_DEMAND, "on_demand.v3.OnDemand"),
+        router,
+    ]
+
+
 def chain(
-    settings: Settings,
-    log: str,
-    caller: Caller,
-    idle: float | None = None,
-    routes: str = "",
-    filters: Sequence[Mapping[str, Any]] = (),
+    settings: Settings, log: str, caller: Caller, idle: float | None = None, routes: str = ""
 ) -> list[dict[str, Any]]:
     """Return the filter of plain HTTP connections: routes by service, namespace and port.
 
-    With `routes` they are those of one route configuration, for a listener of its own; `filters` are what that has
-    before the router.
+    With `routes` they are those of one route configuration, for a listener of its own.
     """
     named = {"rds": {"route_config_name": routes, "config_source": ADS}}
-    # Routes whose cluster comes on demand switch it on.
-    on_demand = typed("extensions.filters.http.on_demand.v3.OnDemand")
-    router = typed(
-        "extensions.filters.http.router.v3.Router", suppress_envoy_headers=True, dynamic_stats=False
-    )
     manager = typed(
         "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         stat_prefix="http",
@@ -84,11 +129,8 @@ def chain(
                 ),
             }
         ],
-        http_filters=[
-            {"name": naming.ON_DEMAND, "typed_config": on_demand, "disabled": True},
-            *filters,
-            {"name": "envoy.filters.http.router", "typed_config": router},
-        ],
+        http_filters=_filters(caller),
+        upgrade_configs=[{"upgrade_type": "websocket", "filters": _filters(caller, upgraded=True)}],
         access_log=denials.http_log(log, caller),
         local_reply_config=denials.http_denial(caller),
         # Only the port that was really called may stand in the Host; another one is denied.
@@ -124,6 +166,8 @@ def _limits(settings: Settings, caller: Caller, idle: float) -> dict[str, Any]:
         },
         "http_protocol_options": {"accept_http_10": True, "default_host_for_http_10": "http-1.0"},
         "http2_protocol_options": {
+            # A WebSocket in a stream of HTTP/2 (RFC 8441).
+            "allow_connect": True,
             "max_concurrent_streams": 100,
             "initial_stream_window_size": 65536,
             "initial_connection_window_size": 1048576,

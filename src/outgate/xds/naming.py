@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address
 
 from outgate.model.names import Name
-from outgate.traffic.references import ConfigMapKey, FileKey, Material, Network, SecretKey
+from outgate.traffic.references import ConfigMapKey, FileKey, Material, Network, SecretKey, Target
 
 IpAddress = IPv4Address | IPv6Address
 
@@ -42,6 +42,10 @@ SCOPES = "services"
 
 ON_DEMAND = "envoy.filters.http.on_demand"
 """Name of the filter that fetches clusters."""
+FAULT, BUFFER = "envoy.filters.http.fault", "envoy.filters.http.buffer"
+GZIP, BROTLI = "outgate.gzip", "outgate.brotli"
+CALLER = "outgate.caller"
+"""Names of filters that only some routes switch on; the last one keeps who calls, to be hashed, as STATE_CALLER."""
 
 SCOPE_HEADER = "x-outgate-scope"
 PORT_HEADER = "x-outgate-port"
@@ -52,9 +56,11 @@ POD_HEADER = "x-outgate-pod"
 STATE_NAMESPACE, STATE_IDENTITY, STATE_POD = "outgate.namespace", "outgate.identity", "outgate.pod"
 STATE_ASKED = "outgate.asked"
 """Filter state: where a call to a wildcard goes (HOST:PORT), for a proxy on the way; a listener sets it."""
+STATE_CALLER = "outgate.caller"
 STATE_ORIGINAL = "envoy.filters.listener.original_dst.local_ip"
 STATE_CLUSTER = "envoy.tcp_proxy.cluster"
-"""Filter state: the first three are ours; the other two are Envoy's names, which its filters read."""
+STATE_ALPN = "envoy.network.application_protocols"
+"""Filter state: the first four are ours; the others are Envoy's names, which its filters read."""
 
 METADATA = "outgate"
 """Namespace of metadata on clusters and routes."""
@@ -67,6 +73,14 @@ MARK_PREFIX, MARK_MASK = 0x6F600000, 0xFFF00000
 def http_cluster(service: Name, port: int) -> str:
     """Return the cluster of an HTTP port."""
     return f"http|{service}|{port}"
+
+
+MISSING = "missing|"
+
+
+def missing(target: Target) -> str:
+    """Return the cluster of a rule's share that leads to what is not declared: there never is one of that name."""
+    return f"{MISSING}{target.namespace}/{target.name}:{target.port}"
 
 
 def wildcard(name: Name) -> str:

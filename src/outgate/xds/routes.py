@@ -11,16 +11,9 @@ from outgate.model.destinations import Destination, External, Port, forms
 from outgate.model.names import Name
 from outgate.model.visibility import EVERYONE, Callers, divide
 from outgate.settings import Settings
-from outgate.traffic.references import Protocol
-from outgate.xds import building, denials, naming
+from outgate.xds import building, naming, rules
 from outgate.xds import extensions as ext
 from outgate.xds.snapshot import Resource
-
-RETRY_ON = "connect-failure,refused-stream,reset-before-request"
-"""Failures in which the request cannot have been acted upon, so that any method may be tried again."""
-DEFAULT_PORTS = {Protocol.HTTP: 80, Protocol.HTTPS: 443, Protocol.HTTP2: 80, Protocol.GRPC: 80}
-"""Ports that do not stand in a Host header (RFC 9110, section 7.2)."""
-
 
 ON_DEMAND_SECONDS = 5
 """How long a call waits for its cluster."""
@@ -139,44 +132,4 @@ def _fill(host: ext.route_components.VirtualHost, parts: _Parts, *, on_demand: b
         host.typed_per_filter_config[naming.ON_DEMAND].CopyFrom(_FETCHING)
     for destination, callers in parts:
         for port in _http_ports(destination):
-            _add_route(host, destination, port, callers)
-
-
-def _add_route(
-    host: ext.route_components.VirtualHost, service: Destination, port: Port, callers: Callers
-) -> None:
-    route = host.routes.add(name=denials.DECLARED)
-    route.match.prefix = "/"
-    header = route.match.headers.add()
-    header.name = naming.PORT_HEADER
-    header.string_match.exact = str(port.number)
-    if not callers.everyone:
-        _from(route.match.headers.add(), callers)
-    action = route.route
-    action.cluster = naming.http_cluster(service.name, port.number)
-    # Downloads may be long: what ends a request is silence (the idle timeout), not its length.
-    action.timeout.FromSeconds(0)
-    action.retry_policy.retry_on = RETRY_ON
-    action.retry_policy.num_retries.value = 2
-    if isinstance(service, External):
-        default = DEFAULT_PORTS.get(port.protocol) == port.outside
-        if not service.is_wildcard:
-            action.host_rewrite_literal = (
-                service.host if default else f"{service.host}:{port.outside}"
-            )
-        elif not default:
-            # The listener has taken the port out of the name that was asked for.
-            action.host_rewrite = f"%REQ(:AUTHORITY)%:{port.outside}"
-    route.metadata.filter_metadata[naming.METADATA].update(
-        {"service": str(service.name), "decision": denials.ALLOWED}
-    )
-
-
-def _from(header: ext.route_components.HeaderMatcher, callers: Callers) -> None:
-    header.name = naming.NAMESPACE_HEADER
-    header.invert_match = callers.others
-    if len(callers.namespaces) == 1:
-        (header.string_match.exact,) = callers.namespaces
-    else:
-        # They are DNS labels, which mean nothing in an expression.
-        header.string_match.safe_regex.regex = "|".join(sorted(callers.namespaces))
+            rules.add(host, destination, port, callers)
