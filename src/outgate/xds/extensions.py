@@ -37,7 +37,7 @@ from envoy.extensions.filters.http.fault.v3 import fault_pb2 as fault
 from envoy.extensions.filters.http.health_check.v3 import health_check_pb2 as _health
 from envoy.extensions.filters.http.on_demand.v3 import on_demand_pb2 as on_demand
 from envoy.extensions.filters.http.router.v3 import router_pb2 as _router
-from envoy.extensions.filters.http.set_filter_state.v3 import set_filter_state_pb2 as http_state
+from envoy.extensions.filters.http.set_filter_state.v3 import set_filter_state_pb2 as _http_state
 from envoy.extensions.filters.listener.http_inspector.v3 import (
     http_inspector_pb2 as _http_inspector,
 )
@@ -99,7 +99,6 @@ __all__ = [
     "health_check",
     "http_11_proxy",
     "http_options",
-    "http_state",
     "internal_upstream",
     "listener",
     "on_demand",
@@ -120,5 +119,5 @@ _REGISTERED = (
     _inputs, _ip,
     _file, _internal, _router, _brotli, _gzip, _decompressor, _http_inspector, _original_dst, _tls_inspector,
     _hcm, _net_state, _tcp_proxy, _udp_route, _udp_proxy, _early, _connections, _raw,
-    _cel, _health, _dynamic, _sni,
+    _cel, _health, _dynamic, _sni, _http_state,
 )  # fmt: skip

@@ -133,6 +133,8 @@ def chain(
         upgrade_configs=[{"upgrade_type": "websocket", "filters": _filters(caller, upgraded=True)}],
         access_log=denials.http_log(log, caller),
         local_reply_config=denials.http_denial(caller),
+        # Else a rule or a policy for a path would be evaded by writing it otherwise: "/a/../b", "/%2e%2e/b".
+        normalize_path=True,
         # Only the port that was really called may stand in the Host; another one is denied.
         strip_matching_host_port=True,
         strip_trailing_host_dot=True,

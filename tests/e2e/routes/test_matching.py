@@ -21,6 +21,9 @@ class TestMatching:
             ("/a/b.png?x", "suffix"),
             ("/v12", "regex"),
             ("/v12/x", "404"),
+            ("/parts/../exact", "exact"),
+            ("/parts/%2e%2e/exact", "exact"),
+            ("/parts/%2E%2e/other", "404"),
         ],
     )
     def test_paths(self, envoy: Envoy, asked: str, expected: str) -> None:
