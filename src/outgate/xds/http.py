@@ -82,7 +82,9 @@ def _state(name: str, key: str, factory: str, value: str, *, off: bool) -> dict[
     return _filter(name, "set_filter_state.v3.Config", off=off, on_request_headers=[action])
 
 
-def _filters(caller: Caller, *, upgraded: bool = False) -> list[dict[str, Any]]:
+def _filters(
+    caller: Caller, own: Sequence[Mapping[str, Any]], *, upgraded: bool = False
+) -> list[Mapping[str, Any]]:
     """Return the filters, in their order; for streams that are no longer HTTP, those that leave them alone."""
     router = _filter(
         "envoy.filters.http.router",
@@ -104,16 +106,23 @@ def _filters(caller: Caller, *, upgraded: bool = False) -> list[dict[str, Any]]:
         *([first] if upgraded else whole),
         _state(naming.CALLER, naming.STATE_CALLER, "envoy.hashable_string", who, off=True),
         _filter(naming.ON_DEMAND, "on_demand.v3.OnDemand"),
+        *own,
         router,
     ]
 
 
 def chain(
-    settings: Settings, log: str, caller: Caller, idle: float | None = None, routes: str = ""
+    settings: Settings,
+    log: str,
+    caller: Caller,
+    idle: float | None = None,
+    routes: str = "",
+    filters: Sequence[Mapping[str, Any]] = (),
 ) -> list[dict[str, Any]]:
     """Return the filter of plain HTTP connections: routes by service, namespace and port.
 
-    With `routes` they are those of one route configuration, for a listener of its own.
+    With `routes` they are those of one route configuration, for a listener of its own; `filters` are what that has
+    before the router.
     """
     named = {"rds": {"route_config_name": routes, "config_source": ADS}}
     manager = typed(
@@ -129,8 +138,10 @@ def chain(
                 ),
             }
         ],
-        http_filters=_filters(caller),
-        upgrade_configs=[{"upgrade_type": "websocket", "filters": _filters(caller, upgraded=True)}],
+        http_filters=_filters(caller, filters),
+        upgrade_configs=[
+            {"upgrade_type": "websocket", "filters": _filters(caller, filters, upgraded=True)}
+        ],
         access_log=denials.http_log(log, caller),
         local_reply_config=denials.http_denial(caller),
         # Else a rule or a policy for a path would be evaded by writing it otherwise: "/a/../b", "/%2e%2e/b".

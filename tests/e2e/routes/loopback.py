@@ -164,7 +164,7 @@ class Envoy:
         """Start with the routes of some destinations; `clusters` are the servers behind each."""
         groups: dict[tuple[str, str], list[Destination]] = {}
         for each in destinations:
-            groups.setdefault(routes.scope_key(each), []).append(each)
+            groups.setdefault(routes.scope_key(each.name), []).append(each)
         made = (routes.scope(key, members, SETTINGS) for key, members in groups.items())
         scopes = [decode(each) for each in made if each is not None]
         static = {
