@@ -11,8 +11,21 @@ from outgate.cli.common import client, namespace_option, say, store, warn
 from outgate.errors import NotFoundError, OutgateError, UnavailableError, UsageError
 from outgate.host.store import Change, Key, Store, key_of
 
-KINDS = {"service": "service", "services": "service", "svc": "service"}
 PODS = ("pod", "pods", "po")
+
+
+def kind_of(word: str) -> str:
+    """Return the kind that a word means, in lower case; UsageError if none is kept here."""
+    from outgate.resources import kindnames  # noqa: PLC0415 - reads YAML, which most commands need not
+
+    lower = word.lower()
+    if lower in PODS:
+        return "pod"
+    if lower in kindnames.words():
+        return kindnames.words()[lower]
+    raise UsageError(
+        f"{word!r} is not a kind that Outgate keeps", hint=f"{kindnames.listed()}, pods"
+    )
 
 
 def _file_option(function: Callable[..., None]) -> Callable[..., None]:
@@ -136,7 +149,7 @@ def _delete_resources(where: Store, keys: list[Key], *, ignore_not_found: bool) 
                 warn(f"error: {error}")
                 failed = True
             else:
-                say(f'{key.kind} "{key.name}" deleted')
+                say(f'{key.qualified} "{key.name}" deleted')
                 gone.append(where.path(key))
     _program(gone)
     return failed
@@ -154,12 +167,6 @@ def _targets(words: tuple[str, ...], namespace: str) -> tuple[list[str], list[Ke
         raise UsageError(
             f"which {words[0]} is to be deleted?", hint=f"outgate delete {words[0]} NAME"
         )
-    pods = [name for kind, name in named if kind.lower() in PODS]
-    keys = []
-    for kind, name in named:
-        if kind.lower() in PODS:
-            continue
-        if kind.lower() not in KINDS:
-            raise UsageError(f"{kind!r} is not a kind that Outgate keeps", hint="service, pod")
-        keys.append(Key(namespace, KINDS[kind.lower()], name))
-    return pods, keys
+    kinds = [(kind_of(kind), name) for kind, name in named]
+    pods = [name for kind, name in kinds if kind == "pod"]
+    return pods, [Key(namespace, kind, name) for kind, name in kinds if kind != "pod"]

@@ -37,6 +37,7 @@ class Api:
         self._daemon = daemon
         self._methods: dict[str, Callable[[Arguments], Awaitable[Any]]] = {
             "status": self._status,
+            "problems": self._problems,
             "sync": self._sync,
             "stop": self._stop,
             "pods": self._pods,
@@ -111,6 +112,19 @@ class Api:
             ],
             "problems": [str(each) for each in daemon.mesh.problems()],
         }
+
+    async def _problems(self, _: Arguments) -> Any:
+        """Return what is wrong with which resource; the namespace is that of the resource, not of the message."""
+        mesh = self._daemon.mesh
+        return [
+            {
+                **dict(zip(("kind", "namespace", "name"), identity, strict=True)),
+                "severity": each.severity.value,
+                "text": f"{each.path}: {each.message}" + (f" ({each.hint})" if each.hint else ""),
+            }
+            for each in mesh.problems()
+            for identity in mesh.meant(each)
+        ]
 
     async def _sync(self, arguments: Arguments) -> Any:
         revision = await self._daemon.sync(Path(each) for each in arguments["files"])

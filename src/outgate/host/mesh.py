@@ -62,6 +62,14 @@ class Mesh:
         found += [self._lacking(owner, message) for owner, message in self.vault.problems()]
         return tuple(sorted(found, key=lambda each: (each.location, each.path, each.message)))
 
+    def meant(self, problem: Problem) -> tuple[tuple[str, str, str], ...]:
+        """Return kind (in lower case), namespace and name of the resources of a file that a problem is about."""
+        return tuple(
+            (source.kind.lower(), source.namespace, source.name)
+            for source in self.files.get(problem.location.file, ())
+            if str(source) == problem.resource
+        )
+
     def _duplicate(self, source: Source, first: str, other: str) -> Problem:
         place = self.files[other][source].location
         message = f"a {source.kind} of this name and namespace is already in {first}, which counts"

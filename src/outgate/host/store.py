@@ -20,12 +20,14 @@ from pathlib import Path
 from typing import Any
 
 from outgate.errors import ConflictError, HostError, NotFoundError
+from outgate.resources import kindnames, kinds
 from outgate.resources.documents import Document, Lines
 from outgate.resources.manifests import Manifests, read
 from outgate.resources.problems import Location, Problem
 
 SUFFIXES = (".yaml", ".yml", ".json")
-_OWN, _NONE = re.compile(r"[a-z]+\.[a-z0-9-]+\.json"), re.compile(r"(?!)")
+_KINDS = "|".join(sorted(kind.lower() for _, kind in kinds.known()))
+_OWN, _NONE = re.compile(rf"({_KINDS})\.[a-z0-9.-]+\.json"), re.compile(r"(?!)")
 """Names of files that commands write, and no names."""
 _TEMPORARY = ".writing"
 _SERVER_FIELDS = ("uid", "creationTimestamp", "resourceVersion", "generation", "managedFields")
@@ -51,8 +53,13 @@ class Key:
 
     @property
     def reference(self) -> str:
-        """How kubectl names it in messages: `service/externalbin`."""
-        return f"{self.kind}/{self.name}"
+        """How kubectl names it in messages: `service/externalbin`, `externalservice.outgate.dev/github`."""
+        return f"{self.qualified}/{self.name}"
+
+    @property
+    def qualified(self) -> str:
+        """The kind, with its API group."""
+        return kindnames.qualified(self.kind)
 
 
 def key_of(value: Mapping[str, Any], namespace: str = "default") -> Key:
@@ -154,7 +161,8 @@ class Store:
         found = self.find(key, edited)
         if found is not None and create:
             raise ConflictError(
-                f'{key.kind}s "{key.name}" already exists', hint="use apply to change it"
+                f'{kinds.plural(key.kind)} "{key.name}" already exists',
+                hint="use apply to change it",
             )
         old = found[1].value if found else None
         if old is not None and _plain(old, namespace) == _plain(value, namespace):
@@ -172,7 +180,7 @@ class Store:
         found = self.find(key, edited)
         if found is None:
             raise NotFoundError(
-                f'{key.kind}s "{key.name}" not found in namespace "{key.namespace}"'
+                f'{kinds.plural(key.kind)} "{key.name}" not found in namespace "{key.namespace}"'
             )
         if found[0] != self.path(key):
             message = f"{key.reference} is written in {found[0]}"

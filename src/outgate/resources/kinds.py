@@ -168,6 +168,11 @@ def declaring() -> Iterator[tuple[str, str, tuple[str, ...]]]:
             yield group, kind, tuple(each.rpartition("/")[2] for each in versions)
 
 
+def known() -> Iterator[tuple[str, str]]:
+    """Yield API group and kind of all kinds that are read."""
+    yield from _KINDS
+
+
 def plural(kind: str) -> str:
     """Return the plural by which the API server knows a kind: in lower case, by the rule that all of them follow."""
     lower = kind.lower()

@@ -166,7 +166,7 @@ def test_describe() -> None:
     ("seconds", "expected"), [(0, "0s"), (119, "119s"), (120, "2m"), (7300, "2h"), (172800, "2d")]
 )
 def test_age(seconds: int, expected: str) -> None:
-    from outgate.cli.listing import _age
+    from outgate.cli.rows import _age
 
     stamp = datetime.now(UTC) - timedelta(seconds=seconds)
     item: dict[str, Any] = {"metadata": {"creationTimestamp": stamp.isoformat()}}
