@@ -5,7 +5,9 @@ from pathlib import Path
 
 import click
 
+from outgate.cli import kindpages
 from outgate.cli.main import COMMANDS, cli
+from outgate.resources.native import egress_policy, external_service
 from outgate.settings import PREFIX, Settings
 
 NOTE = "<!-- Made by `make docs`; changes here are lost. -->"
@@ -58,7 +60,15 @@ def settings() -> str:
 
 def pages(folder: Path) -> dict[Path, str]:
     """Return each page's file and content."""
-    return {folder / "commands.md": commands(), folder / "settings.md": settings()}
+    return {
+        folder / "commands.md": commands(),
+        folder / "settings.md": settings(),
+        folder / "externalservice.md": kindpages.page(external_service.KIND, NOTE, _BESIDE),
+        folder / "egresspolicy.md": kindpages.page(egress_policy.KIND, NOTE, _BESIDE),
+    }
+
+
+_BESIDE = "How to use it: [External services](external-services.md)."
 
 
 def write(folder: Path) -> None:
