@@ -238,12 +238,7 @@ class Controller:
         delta = self.mesh.update(changes.items())
         revision = self.egress.publish(delta.changed, delta.removed)
         self._fetched.want(self.mesh.vault.materials())
-        services = {
-            Name(each.namespace, each.name): item
-            for each, item in changes.items()
-            if each.kind == "Service"
-        }
-        self.teller.programmed(services, self._declaring.services.version, revision)
+        self.teller.programmed(changes, self._declaring.versions(), revision)
         for source in changes:
             for problem in self.mesh.problems(source):
                 _log.warning("%s", problem)

@@ -16,6 +16,7 @@ from outgate.kube import client as api
 from outgate.kube import plain
 from outgate.kube.client import Client
 from outgate.kube.kinds import READ, SERVICE, Kind
+from outgate.kube.reports import number
 from outgate.kube.watching import Changes, Follower
 from outgate.resources import kinds
 
@@ -50,7 +51,7 @@ class Discovered:
     synced: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once all that there is was told for the first time."""
     services: Follower = field(init=False)
-    _running: dict[tuple[str, str], tuple[tuple[str, str], asyncio.Task[None]]] = field(
+    _running: dict[tuple[str, str], tuple[tuple[str, str], Follower, asyncio.Task[None]]] = field(
         default_factory=dict
     )
     _names: dict[str, set[Any]] = field(default_factory=dict)
@@ -58,6 +59,12 @@ class Discovered:
     def __post_init__(self) -> None:
         """Prepare to follow Services, which there always are."""
         self.services = self._follower(SERVICE, "Service")
+
+    def versions(self) -> dict[str, int]:
+        """Return up to which version of the API server's data each kind was told."""
+        found = {key[1]: each for key, (_, each, _) in self._running.items()}
+        followers = {"Service": self.services, **found}
+        return {kind: number(each.version) for kind, each in followers.items()}
 
     async def run(self) -> None:
         """Follow until cancelled."""
@@ -78,14 +85,15 @@ class Discovered:
         except api.TROUBLE as error:
             _log.warning("looking for kinds: %s", str(error) or type(error).__name__)
             return None
-        for key in [key for key, (held, _) in self._running.items() if served.get(key) != held]:
-            self._running.pop(key)[1].cancel()
+        for key in [key for key, (held, *_) in self._running.items() if served.get(key) != held]:
+            self._running.pop(key)[2].cancel()
             self._forget(key[1])
         begun: list[Follower] = []
         for key, (version, plural) in served.items():
             if key not in self._running:
                 follower = self._follower(_kind(key, version, plural), key[1])
-                self._running[key] = ((version, plural), group.create_task(follower.run()))
+                task = group.create_task(follower.run())
+                self._running[key] = ((version, plural), follower, task)
                 begun.append(follower)
         return begun
 
@@ -122,6 +130,12 @@ def _kind(key: tuple[str, str], version: str, plural: str) -> Kind:
         found = create_namespaced_resource(group, version, kind, plural, verbs=READ)
         _made[group, version, kind] = found
     return found
+
+
+def kind_of(api_version: str, kind: str) -> Kind:
+    """Return the class of a kind that is followed, or may be."""
+    group, _, version = api_version.rpartition("/")
+    return _kind((group, kind), version, kinds.plural(kind))
 
 
 def _versions() -> list[str]:

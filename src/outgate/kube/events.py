@@ -1,4 +1,4 @@
-"""Writes Events on Services: by the leader only, at a bounded rate, and nothing that was said already."""
+"""Writes Events on resources: by the leader only, at a bounded rate, and nothing that was said already."""
 
 import asyncio
 import logging
@@ -32,7 +32,7 @@ def event(due: Due, message: Message, instance: str, now: datetime) -> dict[str,
     # As client-go names them: what it is about, and something that is there only once.
     suffix = f"{int(now.timestamp() * 1e6):x}{secrets.token_hex(2)}"
     return {
-        "metadata": {"name": f"{due.name.name}.{suffix}", "namespace": due.name.namespace},
+        "metadata": {"name": f"{due.source.name}.{suffix}", "namespace": due.source.namespace},
         "eventTime": stamp(now),
         "reportingController": naming.REPORTER,
         "reportingInstance": instance[:128],
@@ -40,10 +40,10 @@ def event(due: Due, message: Message, instance: str, now: datetime) -> dict[str,
         "reason": message.reason,
         "type": "Warning" if message.is_warning else "Normal",
         "regarding": {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "namespace": due.name.namespace,
-            "name": due.name.name,
+            "apiVersion": due.api_version,
+            "kind": due.source.kind,
+            "namespace": due.source.namespace,
+            "name": due.source.name,
             "uid": due.uid,
         },
         "note": message.note,
@@ -51,7 +51,7 @@ def event(due: Due, message: Message, instance: str, now: datetime) -> dict[str,
 
 
 def said(events: Iterable[Mapping[str, Any]]) -> dict[str, Said]:
-    """Return what Events say of each Service, by its uid: in the order in which the API server took them."""
+    """Return what Events say of each resource, by its uid: in the order in which the API server took them."""
     found: dict[str, Said] = {}
     for each in sorted(events, key=lambda one: number(one["metadata"].get("resourceVersion"))):
         uid = str((each.get("regarding") or {}).get("uid", ""))
@@ -75,7 +75,7 @@ class Recorder:
     _bucket: Bucket = field(default_factory=lambda: Bucket(RATE, BURST))
 
     async def run(self, complete: asyncio.Event) -> None:
-        """Write until cancelled; begin once all Services were read."""
+        """Write until cancelled; begin once all resources were read."""
         await complete.wait()
         while True:
             await self.elector.changed.wait()
@@ -120,10 +120,10 @@ class Recorder:
             except (TimeoutError, *api.TROUBLE) as error:
                 if api.code(error) not in _HOPELESS:
                     _log.warning("cannot write an Event: %s", error or type(error).__name__)
-                    self.reports.postpone(due.name)
+                    self.reports.postpone(due.source)
                     await asyncio.sleep(_PAUSE_SECONDS)
                     return
-                _log.info("no Event on %s: %s", due.name, error)
+                _log.info("no Event on %s: %s", due.source, error)
             self.reports.done(due, message)
 
     async def _write(self, due: Due, message: Message) -> None:

@@ -17,7 +17,7 @@ from outgate.model.gateway.relations import Relations
 from outgate.model.materials import files
 from outgate.model.names import Name
 from outgate.resources.documents import Document, Lines
-from outgate.resources.kinds import Resource, parse, plural
+from outgate.resources.kinds import Resource, declaring, parse, plural
 from outgate.resources.problems import Location, Problem
 from outgate.traffic.references import Material
 from outgate.xds import egress
@@ -79,6 +79,16 @@ class Mesh:
         found = self.assembly.found.keys() | self.relations.found.keys()
         for source in sorted(self.wrong.keys() | found | refused | lacking_sources):
             yield from self.problems(source)
+
+    def owner(self, name: Name) -> Source:
+        """Return the resource that declares a destination."""
+        found = self.programmed.destinations.get(name)
+        said = found.source if isinstance(found, External) else ""
+        kind, _, own = said.partition("/")
+        known = {each.lower(): each for _, each, _ in declaring()}
+        if kind not in known:
+            return Source("Service", name.namespace, name.name)
+        return Source(known[kind], name.namespace, own)
 
     def update(self, changes: Iterable[tuple[Source, Mapping[str, Any] | None]]) -> Delta:
         """Take in resources as they are now (None: gone), and return how the snapshot changes."""

@@ -1,7 +1,7 @@
 """How far egress Envoys are, without I/O, in numbers that all replicas of the controller understand.
 
-Each replica counts revisions of its own. What is the same for all is the version at which the API server's Services
-were read: so that is what replicas tell each other.
+Each replica counts revisions of its own. What is the same for all is the version at which the API server's objects of
+a kind were read: so that is what replicas tell each other.
 """
 
 import json
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from outgate.kube.reports import number
+from outgate.model.declarations import Source
 from outgate.model.names import Name
 
 PROGRAMMED, REFUSED = "outgate.dev/programmed", "outgate.dev/refused"
@@ -21,64 +22,82 @@ _MOST_MARKS, _MOST_REFUSED, _MOST_WORDS = 1000, 50, 500
 """What an annotation holds is bounded: all of an object's may have 256 KiB."""
 
 
+Versions = Mapping[str, int]
+"""Up to which version objects were read, by kind."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """How far a replica's egress Envoys are: `version` is None where it has none, 0 where one has nothing yet."""
+    """How far a replica's egress Envoys are: `versions` is None where it has none, and empty where one has nothing."""
 
-    version: int | None = None
-    refused: Mapping[Name, str] = field(default_factory=dict)
+    versions: Versions | None = None
+    refused: Mapping[Source, str] = field(default_factory=dict)
 
     def annotations(self) -> dict[str, str]:
         """Return it as other replicas read it."""
         chosen = sorted(self.refused.items())[:_MOST_REFUSED]
-        words = {f"{name.namespace}/{name.name}": said[:_MOST_WORDS] for name, said in chosen}
-        version = "" if self.version is None else str(self.version)
-        return {PROGRAMMED: version, REFUSED: json.dumps(words)}
+        words = {
+            f"{each.kind}/{each.namespace}/{each.name}": said[:_MOST_WORDS] for each, said in chosen
+        }
+        versions = "" if self.versions is None else json.dumps(dict(self.versions))
+        return {PROGRAMMED: versions, REFUSED: json.dumps(words)}
 
 
 def read(lease: Mapping[str, Any]) -> Reached:
     """Read another replica's Lease; what cannot be read counts as an egress that has nothing."""
     annotations = (lease.get("metadata") or {}).get("annotations") or {}
     said = annotations.get(PROGRAMMED, "")
+    refused = {
+        Source(*key.split("/", 2)): str(words)
+        for key, words in _mapping(annotations.get(REFUSED)).items()
+        if key.count("/") == 2
+    }
+    # An earlier version of the controller knows Services alone.
+    found = {"Service": said} if said.isdecimal() else _mapping(said)
+    versions = {kind: number(each) for kind, each in found.items()}
+    return Reached(versions if said else None, refused)
+
+
+def _mapping(text: object) -> Mapping[str, Any]:
     try:
-        refused = {
-            Name(*key.split("/", 1)): str(words)
-            for key, words in json.loads(annotations.get(REFUSED) or "{}").items()
-            if "/" in key
-        }
-    except (ValueError, AttributeError):
-        refused = {}
-    return Reached(number(said) if said else None, refused)
+        found = json.loads(str(text or "{}"))
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def together(found: Iterable[Reached]) -> Reached:
     """Return how far all are: as far as the last one."""
     everyone = tuple(found)
-    versions = [each.version for each in everyone if each.version is not None]
-    refused = {name: words for each in reversed(everyone) for name, words in each.refused.items()}
-    return Reached(min(versions, default=None), refused)
+    known = [each.versions for each in everyone if each.versions is not None]
+    refused = {one: words for each in reversed(everyone) for one, words in each.refused.items()}
+    if not known:
+        return Reached(None, refused)
+    kinds = {kind for each in known for kind in each}
+    versions = {kind: min(each.get(kind, 0) for each in known) for kind in kinds}
+    return Reached(versions, refused)
 
 
 @dataclass(slots=True)
 class Progress:
-    """Which version of the Services each revision of the snapshot holds."""
+    """Which versions of all kinds each revision of the snapshot holds."""
 
-    _marks: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=_MOST_MARKS))
+    _marks: deque[tuple[int, Versions]] = field(default_factory=lambda: deque(maxlen=_MOST_MARKS))
 
-    def published(self, revision: int, version: int) -> None:
-        """Note that the snapshot of this revision has the Services up to this version."""
+    def published(self, revision: int, versions: Versions) -> None:
+        """Note that the snapshot of this revision has the objects up to these versions."""
         if self._marks and self._marks[-1][0] == revision:
             self._marks.pop()
-        self._marks.append((revision, version))
+        self._marks.append((revision, versions))
 
-    def reached(self, acknowledged: Iterable[int]) -> int | None:
-        """Return up to which version all proxies are that have acknowledged these revisions; None: there is none."""
+    def reached(self, acknowledged: Iterable[int]) -> Versions | None:
+        """Return up to which versions all proxies are that have acknowledged these revisions; None: there is none."""
         slowest = min(acknowledged, default=None)
         if slowest is None:
             return None
         while len(self._marks) > 1 and self._marks[1][0] <= slowest:
             self._marks.popleft()
-        return self._marks[0][1] if self._marks and self._marks[0][0] <= slowest else 0
+        return self._marks[0][1] if self._marks and self._marks[0][0] <= slowest else {}
 
 
 @dataclass(slots=True)

@@ -1,28 +1,28 @@
-"""What users are told of each Service by Events, without I/O: only what is new, and nothing twice.
+"""What users are told of each resource by Events, without I/O: only what is new, and nothing twice.
 
-A Service is accepted or rejected by what it says; an accepted one is programmed once every egress Envoy has
+A resource is accepted or rejected by what it says; an accepted one is programmed once every egress Envoy has
 acknowledged it, or rejected by one of them. What was said is kept, and read back by a replica that begins to lead.
 """
 
 import heapq
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from outgate.model.declarations import Source
 from outgate.model.destinations import Destination, External, Port
-from outgate.model.names import Name
 from outgate.resources.problems import Problem, Severity
 
 ACCEPTED, PROGRAMMED, REJECTED = "Accepted", "Programmed", "Rejected"
 VALIDATE, PROGRAM = "Validate", "Program"
-"""What the controller did when it came to say something: read the Service, or had Envoy take it."""
+"""What the controller did when it came to say something: read the resource, or had Envoy take it."""
 NOTE_BYTES = 1024
 """The API server takes no longer note."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One thing that is said of a Service."""
+    """One thing that is said of a resource."""
 
     action: str
     reason: str
@@ -34,14 +34,14 @@ class Message:
         return self.reason == REJECTED
 
     def same(self, other: "Message") -> bool:
-        """Whether it says the same: that a Service is programmed is one thing, however it is worded."""
+        """Whether it says the same: that a resource is programmed is one thing, however it is worded."""
         one, two = (self.action, self.reason), (other.action, other.reason)
         return one == two and (self.reason == PROGRAMMED or self.note == other.note)
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """The last that was said of a Service: the verdict on it, and what became of it at the Envoys since."""
+    """The last that was said of a resource: the verdict on it, and what became of it at the Envoys since."""
 
     verdict: Message | None = None
     outcome: Message | None = None
@@ -67,27 +67,32 @@ def _differs(one: Message | None, other: Message | None) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A Service as it is now; `version` is the resourceVersion at which it became what it is."""
+    """A resource as it is now; `version` is the resourceVersion at which it became what it is.
+
+    `content` is what it declares, or says.
+    """
 
     uid: str
     version: int
     verdict: Message
-    destination: Destination | None = None
+    content: object = None
     on_demand: bool = False
+    api_version: str = "v1"
 
     def declares(self, other: "Judged") -> bool:
-        """Whether both are one Service that declares the same, whatever else about it has changed."""
+        """Whether both are one resource that declares the same, whatever else about it has changed."""
         one, two = (self.uid, self.verdict), (other.uid, other.verdict)
-        return one == two and self.destination == other.destination
+        return one == two and self.content == other.content
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What is to be said of a Service now."""
+    """What is to be said of a resource now."""
 
-    name: Name
+    source: Source
     uid: str
     messages: tuple[Message, ...]
+    api_version: str = "v1"
 
 
 def judge(
@@ -102,17 +107,41 @@ def judge(
     `destination` is what it declares, if that is valid, and `problems` what is wrong with it.
     """
     found = tuple(problems)
-    uid, version = str(metadata.get("uid", "")), number(metadata.get("resourceVersion"))
-    if errors := [each for each in found if each.severity is Severity.ERROR]:
-        said = note("; ".join(map(_problem, errors)))
-        return Judged(uid, version, Message(VALIDATE, REJECTED, said))
+    if (rejected := _rejected(metadata, found)) is not None:
+        return rejected
     if destination is None:
         return None
+    uid, version = str(metadata.get("uid", "")), number(metadata.get("resourceVersion"))
     host = destination.host if isinstance(destination, External) else "pods"
     ports = ", ".join(_port(each) for each in destination.ports)
     warnings = "".join(f"; {_problem(each)}" for each in found)
     said = note(f"calls to {destination.name} go to {host}: {ports}{warnings}")
     return Judged(uid, version, Message(VALIDATE, ACCEPTED, said), destination, on_demand)
+
+
+def judge_other(item: Mapping[str, Any], problems: Iterable[Problem]) -> Judged:
+    """Return what becomes of a resource that is not a Service."""
+    version = str(item.get("apiVersion", ""))
+    metadata, found = item["metadata"], tuple(problems)
+    if (rejected := _rejected(metadata, found)) is not None:
+        return replace(rejected, api_version=version)
+    said = note("; ".join(map(_problem, found)) or "it is valid, and takes effect")
+    return Judged(
+        uid=str(metadata.get("uid", "")),
+        version=number(metadata.get("resourceVersion")),
+        verdict=Message(VALIDATE, ACCEPTED, said),
+        content=item.get("spec"),
+        api_version=version,
+    )
+
+
+def _rejected(metadata: Mapping[str, Any], problems: Iterable[Problem]) -> Judged | None:
+    errors = [each for each in problems if each.severity is Severity.ERROR]
+    if not errors:
+        return None
+    uid, version = str(metadata.get("uid", "")), number(metadata.get("resourceVersion"))
+    said = note("; ".join(map(_problem, errors)))
+    return Judged(uid, version, Message(VALIDATE, REJECTED, said))
 
 
 def number(version: object) -> int:
@@ -140,21 +169,23 @@ def note(text: str) -> str:
 
 @dataclass(slots=True)
 class Reports:
-    """All Services that are any of our business, what was said of them, and of which something is to be said."""
+    """All resources that are any of our business, what was said of them, and of which something is to be said."""
 
-    judged: dict[Name, Judged] = field(default_factory=dict)
-    programmed: set[Name] = field(default_factory=set)
-    refused: dict[Name, str] = field(default_factory=dict)
-    """Envoy's words about a Service."""
+    judged: dict[Source, Judged] = field(default_factory=dict)
+    programmed: set[Source] = field(default_factory=set)
+    refused: dict[Source, str] = field(default_factory=dict)
+    """Envoy's words about a resource."""
     said: dict[str, Said] = field(default_factory=dict)
     """By uid."""
-    waiting: dict[Name, None] = field(default_factory=dict)
+    waiting: dict[Source, None] = field(default_factory=dict)
     """Of whom something may be to be said; first come, first served."""
-    _versions: list[tuple[int, Name]] = field(default_factory=list)
-    """Those that are not programmed yet: a heap."""
+    news: dict[Source, None] = field(default_factory=dict)
+    """Whose status may be another since this was last taken and emptied."""
+    _versions: dict[str, list[tuple[int, Source]]] = field(default_factory=dict)
+    """Those that are not programmed yet: a heap for each kind."""
 
-    def change(self, name: Name, judged: Judged | None) -> None:
-        """Take in a Service as it is now; None if it is gone, or none of our business."""
+    def change(self, name: Source, judged: Judged | None) -> None:
+        """Take in a resource as it is now; None if it is gone, or none of our business."""
         before = self.judged.get(name)
         if judged is None or (before is not None and before.uid != judged.uid):
             self._forget(name)
@@ -164,28 +195,31 @@ class Reports:
         self.programmed.discard(name)
         self.waiting[name] = None
         if judged.verdict.reason == ACCEPTED:
-            heapq.heappush(self._versions, (judged.version, name))
+            heapq.heappush(self._versions.setdefault(name.kind, []), (judged.version, name))
 
-    def _forget(self, name: Name) -> None:
+    def _forget(self, name: Source) -> None:
         before = self.judged.pop(name, None)
         self.programmed.discard(name)
         self.waiting.pop(name, None)
         if before is not None:
             self.said.pop(before.uid, None)
 
-    def reached(self, version: int | None, refused: Mapping[Name, str]) -> None:
+    def reached(self, versions: Mapping[str, int] | None, refused: Mapping[Source, str]) -> None:
         """Take in how far all egress Envoys are, and what they refuse at present; None: there is none."""
         for name in refused.keys() ^ self.refused.keys():
             self._again(name)
         self.refused = dict(refused)
-        while version is not None and self._versions and self._versions[0][0] <= version:
-            at, name = heapq.heappop(self._versions)
-            found = self.judged.get(name)
-            if found is not None and found.version == at and found.verdict.reason == ACCEPTED:
-                self.programmed.add(name)
-                self._again(name)
+        for kind, version in (versions or {}).items():
+            waiting = self._versions.get(kind, [])
+            while waiting and waiting[0][0] <= version:
+                at, name = heapq.heappop(waiting)
+                found = self.judged.get(name)
+                if found is not None and found.version == at and found.verdict.reason == ACCEPTED:
+                    self.programmed.add(name)
+                    self._again(name)
 
-    def _again(self, name: Name) -> None:
+    def _again(self, name: Source) -> None:
+        self.news[name] = None
         if name in self.judged:
             self.waiting[name] = None
 
@@ -202,27 +236,27 @@ class Reports:
             found = self.judged[name]
             said = self.said.get(found.uid, Said())
             if new := said.missing(self._wanted(name, found)):
-                return Due(name, found.uid, new)
+                return Due(name, found.uid, new, found.api_version)
             del self.waiting[name]
         return None
 
     def done(self, due: Due, message: Message) -> None:
         """Note that this was said."""
-        found = self.judged.get(due.name)
+        found = self.judged.get(due.source)
         if found is not None and found.uid == due.uid:
             self.said[due.uid] = self.said.get(due.uid, Said()).and_then(message)
 
-    def postpone(self, name: Name) -> None:
+    def postpone(self, name: Source) -> None:
         """Put it behind the others."""
         if name in self.waiting:
             del self.waiting[name]
             self.waiting[name] = None
 
-    def give_up(self, name: Name) -> None:
+    def give_up(self, name: Source) -> None:
         """Say nothing of it until it changes."""
         self.waiting.pop(name, None)
 
-    def _wanted(self, name: Name, found: Judged) -> Said:
+    def _wanted(self, name: Source, found: Judged) -> Said:
         if found.verdict.reason == REJECTED:
             return Said(found.verdict)
         if name in self.refused:

@@ -4,6 +4,7 @@ from outgate.inject import bootstrap
 from outgate.kube import naming, objects
 from outgate.kube.objects import Manifest
 from outgate.kube.policies import Held
+from outgate.model.gateway import statuses
 from outgate.resources import kinds
 
 _GROUP, _NETWORKING = "rbac.authorization.k8s.io", "networking.k8s.io"
@@ -64,7 +65,18 @@ def _for_declaring() -> list[Manifest]:
     by_group: dict[str, list[str]] = {}
     for group, kind, _ in kinds.declaring():
         by_group.setdefault(group, []).append(kinds.plural(kind))
-    return [_rule(group, " ".join(names), "list watch") for group, names in by_group.items()]
+    rules = [_rule(group, " ".join(names), "list watch") for group, names in by_group.items()]
+    for group, names in by_group.items():
+        told = [f"{each}/status" for each in names if each in _with_status()]
+        if told:
+            rules.append(_rule(group, " ".join(told), "patch"))
+    return rules
+
+
+def _with_status() -> set[str]:
+    """Return the kinds, by plural, that are told in their status what has become of them."""
+    found = (kind for _, kind, _ in kinds.declaring() if statuses.shape(kind) is not None)
+    return {kinds.plural(kind) for kind in found}
 
 
 def _for_policies() -> list[Manifest]:

@@ -1,4 +1,4 @@
-"""Tells users what became of their Services, whichever replica has the egress Envoys: see `reports` and `progress`."""
+"""Tells users what became of their resources, whichever replica has the egress Envoys: see `reports` and `progress`."""
 
 import asyncio
 import logging
@@ -18,10 +18,12 @@ from outgate.kube.client import Client, Scope
 from outgate.kube.electing import CALL_SECONDS, Elector
 from outgate.kube.events import Recorder
 from outgate.kube.mesh import Mesh
-from outgate.kube.progress import Progress, Reached, Replicas
-from outgate.kube.reports import Judged, Reports, judge, number
+from outgate.kube.progress import Progress, Reached, Replicas, Versions
+from outgate.kube.reports import Judged, Reports, judge, judge_other
+from outgate.kube.statuses import Statuses, kept
 from outgate.kube.watching import Changes, Follower
 from outgate.model.declarations import Source
+from outgate.model.gateway.statuses import shape
 from outgate.model.names import Name
 from outgate.serve.publishing import Publisher
 
@@ -50,33 +52,56 @@ class Teller:
     elector: Elector
     recorder: Recorder
     reports: Reports
+    statuses: Statuses
     reached: Reached = field(default_factory=Reached)
     """How far this replica's own egress Envoys are."""
     _progress: Progress = field(default_factory=Progress)
     _replicas: Replicas = field(default_factory=Replicas)
-    _owners: tuple[frozenset[str], Mapping[str, Name]] = (frozenset(), {})
+    _owners: tuple[frozenset[str], Mapping[str, Source]] = (frozenset(), {})
     _told: tuple[Reached | None, float] = (None, float("-inf"))
     _others: Follower = field(init=False)
 
     def programmed(
-        self, services: Mapping[Name, Mapping[str, Any] | None], version: str, revision: int
+        self,
+        changes: Mapping[Source, Mapping[str, Any] | None],
+        versions: Versions,
+        revision: int,
     ) -> None:
-        """Take in that these Services were programmed with a revision, and all others up to a version."""
-        self._progress.published(revision, number(version))
-        for name, service in services.items():
-            self.reports.change(name, self._judge(name, service))
+        """Take in that these resources were programmed with a revision, and all others up to versions."""
+        self._progress.published(revision, versions)
+        items = self.statuses.items
+        for source, item in changes.items():
+            if source.kind == "Service":
+                self.reports.change(source, self._judge(source, item))
+            elif item is None:
+                items.pop(source, None)
+            else:
+                items[source] = kept(item)
+        others = {each for each in changes if each.kind != "Service"}
+        for source in others | (self.mesh.affected & items.keys()):
+            self.reports.change(source, self._judge_other(source))
+            self.reports.news[source] = None
         self.recorder.wake.set()
 
-    def _judge(self, name: Name, service: Mapping[str, Any] | None) -> Judged | None:
+    def _judge(self, source: Source, service: Mapping[str, Any] | None) -> Judged | None:
         if service is None:
             return None
-        programmed = self.mesh.programmed
+        programmed, name = self.mesh.programmed, Name(source.namespace, source.name)
         return judge(
             service["metadata"],
             programmed.destinations.get(name),
-            self.mesh.problems(Source("Service", name.namespace, name.name)),
+            self.mesh.problems(source),
             on_demand=any(each.on_demand for each in programmed.resources.get(name, ())),
         )
+
+    def _judge_other(self, source: Source) -> Judged | None:
+        item = self.statuses.items.get(source)
+        if item is None or source.kind == "ReferenceGrant":
+            return None
+        if shape(source.kind) is not None and not self.statuses.entries(source):
+            # Attached to nothing of ours: it is for another controller.
+            return None
+        return judge_other(item, self.mesh.problems(source))
 
     def __post_init__(self) -> None:
         """Prepare to follow the other replicas."""
@@ -91,6 +116,7 @@ class Teller:
         runs = (
             self.run(complete),
             self.recorder.run(complete),
+            self.statuses.run(complete),
             self.elector.run(complete),
             self._others.run(),
         )
@@ -112,16 +138,16 @@ class Teller:
     def look(self) -> None:
         """See how far all egress Envoys are now."""
         streams = [each.stream for each in self.egress.followers]
-        version = self._progress.reached(each.acknowledged() for each in streams)
-        self.reached = Reached(version, self._refused())
+        versions = self._progress.reached(each.acknowledged() for each in streams)
+        self.reached = Reached(versions, self._refused())
         others = self._replicas.alive(time.monotonic(), self.pod.name)
         everyone = progress.together((self.reached, *others))
-        self.reports.reached(everyone.version, everyone.refused)
+        self.reports.reached(everyone.versions, everyone.refused)
         if self.reports.waiting:
             self.recorder.wake.set()
 
-    def _refused(self) -> dict[Name, str]:
-        """Return which Services egress Envoys refuse, and their words; the first, where several do."""
+    def _refused(self) -> dict[Source, str]:
+        """Return which resources egress Envoys refuse, and their words; the first, where several do."""
         words = {
             name: refusal.message
             for follower in sorted(self.egress.followers, key=lambda each: each.node, reverse=True)
@@ -131,7 +157,7 @@ class Teller:
         if self._owners[0] != words.keys():
             # It takes a look at everything, but only when what is refused becomes different.
             found = {
-                each.name: name
+                each.name: self.mesh.owner(name)
                 for name, made in self.mesh.programmed.resources.items()
                 for each in made
                 if each.name in words
@@ -180,7 +206,8 @@ class Teller:
 
 def make(client: Client, pod: Pod, mesh: Mesh, egress: Publisher) -> Teller:
     """Put it together; nothing runs yet."""
-    kept = Reports()
+    reports = Reports()
     elector = Elector(client, pod.name)
-    recorder = Recorder(client, kept, elector)
-    return Teller(client, pod, mesh, egress, elector, recorder, kept)
+    recorder = Recorder(client, reports, elector)
+    statuses = Statuses(client, mesh, reports, elector)
+    return Teller(client, pod, mesh, egress, elector, recorder, reports, statuses)

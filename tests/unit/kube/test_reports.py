@@ -42,11 +42,12 @@ class World:
 
     def change(self, item: dict[str, Any] | None, name: Name = BIN) -> list[str]:
         update(self.mesh, [(name, item)])
-        self.reports.change(name, self.judged(name, item) if item else None)
+        self.reports.change(source(name), self.judged(name, item) if item else None)
         return self.say()
 
     def reached(self, version: int | None, words: str = "") -> list[str]:
-        self.reports.reached(version, {BIN: words} if words else {})
+        versions = None if version is None else {"Service": version}
+        self.reports.reached(versions, {source(BIN): words} if words else {})
         return self.say()
 
     def say(self) -> list[str]:
@@ -133,14 +134,14 @@ def test_who_leads_next_repeats_nothing() -> None:
     other = world.restarted()
     item = service(version=8, annotations={"irrelevant": "change"})
     update(other.mesh, [(BIN, item)])
-    other.reports.change(BIN, other.judged(BIN, item))
+    other.reports.change(source(BIN), other.judged(BIN, item))
     other.reports.restore(said(other.events))
     assert other.say() == []
     assert other.reached(8) == []
     # But what the former one did not come to say is said.
     late = World()
     update(late.mesh, [(BIN, item)])
-    late.reports.change(BIN, late.judged(BIN, item))
+    late.reports.change(source(BIN), late.judged(BIN, item))
     late.reports.restore(said(world.events[:1]))
     assert late.say() == []
     assert late.reached(8) == ["Programmed"]
@@ -170,13 +171,15 @@ def test_one_that_cannot_be_told_is_put_behind() -> None:
         item = service(version=3)
         item["metadata"] |= {"name": name, "uid": name}
         update(world.mesh, [(Name("default", name), item)])
-        world.reports.change(Name("default", name), world.judged(Name("default", name), item))
+        world.reports.change(
+            source(Name("default", name)), world.judged(Name("default", name), item)
+        )
     first = world.reports.next()
     assert first is not None
-    world.reports.postpone(first.name)
+    world.reports.postpone(first.source)
     second = world.reports.next()
     assert second is not None
-    assert (first.name.name, second.name.name) == ("a", "b")
+    assert (first.source.name, second.source.name) == ("a", "b")
 
 
 def test_a_note_is_no_longer_than_the_api_server_takes() -> None:

@@ -155,14 +155,14 @@ class Relations:
     def _policies(self, speaking: Iterable[Source]) -> Iterator[Change]:
         for source in sorted(speaking):
             if (policy := self.policies.get(source)) is not None:
-                tunings = tlspolicies.tunings(source, policy, self._rivals(policy), self.known)
+                tunings = tlspolicies.tunings(source, policy, self.rivals(policy), self.known)
                 created = policy.metadata.creation_timestamp
                 yield (
                     source,
                     Declarations(source, policy.location, created, tunings=tunings),
                 )
 
-    def _rivals(self, policy: BackendTLSPolicy) -> dict[Source, BackendTLSPolicy]:
+    def rivals(self, policy: BackendTLSPolicy) -> dict[Source, BackendTLSPolicy]:
         """Return all policies with a target of this one's, itself too."""
         sources = {
             each for target in policy.targets for each in self._speaking.get(target.object, ())
@@ -202,6 +202,10 @@ class Relations:
         created = oldest.metadata.creation_timestamp
         return Declarations(source, oldest.location, created, routings=(routing,))
 
+    def speaking(self, meant: Object) -> frozenset[Source]:
+        """Return the routes and policies that refer to an object."""
+        return frozenset(self._speaking.get(meant, ()))
+
     def group(self, source: Source, parent: Object) -> Group | None:
         """Return the group in which a route is attached to a parent."""
         return self._groups.get(parent, {}).get(source.namespace)
@@ -211,7 +215,7 @@ class Relations:
         if (route := self.routes.get(source)) is not None:
             return tuple(self._refusals(source, route))
         if (policy := self.policies.get(source)) is not None:
-            return tlspolicies.refusals(source, policy, self._rivals(policy), self.known)
+            return tlspolicies.refusals(source, policy, self.rivals(policy), self.known)
         return ()
 
     def _refusals(self, source: Source, route: Route) -> Iterator[Refusal]:

@@ -39,12 +39,16 @@ def refusals(
         for target in policy.targets
         if (refusal := refused(source, target, rivals, known)) is not None
     ]
-    found += [
+    return (*found, *unusable(policy))
+
+
+def unusable(policy: BackendTLSPolicy) -> tuple[Refusal, ...]:
+    """Return which authorities cannot be used, as they are of a kind that has no certificates."""
+    return tuple(
         Refusal(Reason.INVALID_KIND, f"{each.object.kind} has no certificates", each.path)
         for each in policy.validation.authorities
         if not each.is_usable
-    ]
-    return tuple(found)
+    )
 
 
 def refused(source: Source, target: PolicyTarget, rivals: Policies, known: Known) -> Refusal | None:

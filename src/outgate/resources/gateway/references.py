@@ -41,12 +41,16 @@ class Object:
 
 @dataclass(frozen=True, slots=True)
 class Parent:
-    """What a route is attached to; `port` 0 and an empty `section` are all ports. `path` is the field."""
+    """What a route is attached to; `port` 0 and an empty `section` are all ports. `path` is the field.
+
+    `written` is the reference word for word, by which a status names it.
+    """
 
     object: Object
     path: str
     section: str = ""
     port: int = 0
+    written: tuple[tuple[str, str | int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,8 @@ def parents(check: Checker, spec: Fields, namespace: str) -> tuple[Parent, ...]:
         section = check.string(entry, path, "sectionName") or ""
         number = port(check, entry, path) or 0
         if (meant := _object(check, entry, path, namespace, (GROUP, "Gateway"))) is not None:
-            found.append(Parent(meant, path, section, number))
+            written = tuple((key, entry[key]) for key in sorted(_PARENT & entry.keys()))
+            found.append(Parent(meant, path, section, number, written))
     return tuple(found)
 
 
