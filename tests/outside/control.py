@@ -18,6 +18,11 @@ class Outside:
         self.internet = internet
         internet.load("tests.outside.extension", _PROJECT)
 
+    @property
+    def ca(self) -> str:
+        """The certificate that the servers' chain to, PEM."""
+        return self.internet.ca_file.read_text()
+
     def open(self, *servers: str) -> None:
         """Start these; none starts by itself."""
         for each in servers:

@@ -29,8 +29,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.mesh.spaces import Answer, Space, Spaces, answer, curl_command
+from tests.e2e.mesh.spaces import Space, Spaces
 from tests.outside import databases
+from tests.outside.calling import Answer, answer, curl_command
 from tests.outside.control import Outside
 
 from outgate.internet.manager import SmallInternet

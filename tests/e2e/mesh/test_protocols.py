@@ -91,3 +91,41 @@ def test_a_server_that_speaks_first(space: Space) -> None:
     space.apply(service("banner", "banner.test", tcp=7778))
     said = space.tcp("banner", 7778, "hello", greeting=23)
     assert said["received"] == ["220 banner.test ready\r\n", "hello"]
+
+
+def test_tls_of_the_application_over_tcp(space: Space, outside: Outside) -> None:
+    outside.open("tls-echo", "tls-banner")
+    space.apply(service("secret", "tls.test", tcp=7779, tcp_first=7780))
+    said = space.tcp("secret", 7779, "hello", ca=outside.ca, sni="tls.test")
+    assert (said["received"], said["error"]) == (["hello"], "")
+    said = space.tcp("secret", 7780, "hello", ca=outside.ca, sni="tls.test", greeting=20)
+    assert said["received"] == ["220 tls.test ready\r\n", "hello"]
+
+
+def external(name: str, host: str, *ports: str) -> str:
+    listed = "".join(f"\n  - {{{each}}}" for each in ports)
+    return f"""
+apiVersion: outgate.dev/v1alpha1
+kind: ExternalService
+metadata: {{name: {name}}}
+spec:
+  hosts: [{host}]
+  ports:{listed}
+"""
+
+
+def test_http2(space: Space, outside: Outside) -> None:
+    outside.open("h2")
+    space.apply(
+        external(
+            "h2",
+            "h2.test",
+            "name: h2, port: 80, protocol: HTTP2",
+            "name: https, port: 443, protocol: HTTPS",
+        )
+    )
+    said = space.call("http://h2.test/x", "-d", "123")
+    assert (said.http, said.json()["http"], said.json()["scheme"]) == ("1.1", "2", "http")
+    said = space.call("http://h2.test/x", "--http2-prior-knowledge", "-d", "123")
+    assert (said.http, said.json()["http"]) == ("2", "2")
+    assert space.call("http://h2.test:443/").json()["scheme"] == "https"
