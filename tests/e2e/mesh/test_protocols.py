@@ -1,10 +1,20 @@
-"""What is spoken over a declared name, as it arrives outside: the same with node capture and with sidecars."""
+"""What is spoken over a declared name, as it arrives outside: the same with node capture and with sidecars.
 
+First Services of type ExternalName, which applications call by their names; then ExternalServices, by the hosts' own.
+"""
+
+import base64
 import json
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from tests.e2e.mesh.spaces import Space
 from tests.outside.control import Outside
+
+from outgate.internet.certificates import Pair
 
 pytestmark = [pytest.mark.root, pytest.mark.envoy]
 
@@ -129,3 +139,140 @@ def test_http2(space: Space, outside: Outside) -> None:
     said = space.call("http://h2.test/x", "--http2-prior-knowledge", "-d", "123")
     assert (said.http, said.json()["http"]) == ("2", "2")
     assert space.call("http://h2.test:443/").json()["scheme"] == "https"
+
+
+def test_https_is_opened_and_verified_or_refused(space: Space, outside: Outside) -> None:
+    outside.open("web", "wild")
+    space.apply(
+        external("echo", "echo.test", "name: http, port: 80, targetPort: 443, protocol: HTTPS"),
+        external("odd", "odd.wild.test", "name: https, port: 443, protocol: HTTPS"),
+    )
+    said = space.call("http://echo.test/").json()
+    assert (said["scheme"], said["sni"]) == ("https", "echo.test")
+    assert space.call("http://odd.wild.test:443/").status == 503
+
+
+def test_grpc_with_tls(space: Space, outside: Outside) -> None:
+    outside.open("grpc")
+    space.apply(external("rpc", "grpc.test", "name: rpc, port: 50052, protocol: GRPC, tls: {}"))
+    said = space.grpc("grpc.test:50052", "Chat", *"abc", x_a="b")
+    assert (said["messages"], said["code"]) == ([*"abc"], "OK")
+    assert json.loads(dict(said["trailing"])["x-seen"])["x-a"] == "b"
+
+
+def test_websocket_with_tls(space: Space, outside: Outside) -> None:
+    outside.open("web", "h2")
+    space.apply(
+        external("ws", "ws.test", "name: ws, port: 80, targetPort: 443, protocol: HTTPS"),
+        external("h2", "h2.test", "name: ws, port: 80, targetPort: 443, protocol: HTTPS"),
+    )
+    assert space.websocket("http://ws.test/ws", "hello")["received"] == ["hello"]
+    assert space.websocket("http://h2.test/", "hello")["received"] == ["hello"]
+
+
+@pytest.mark.usefixtures("postgres")
+def test_postgresql_by_its_host(space: Space, outside: Outside) -> None:
+    space.apply(external("database", "postgres.test", "name: postgres, port: 5432, protocol: TCP"))
+    place = "host=postgres.test user=app password=secret dbname=postgres sslmode=verify-full"
+    place += f" sslrootcert={ca_file(space, outside)}"
+    many = "select sum(x) from generate_series(1, 100000) x"
+    assert space.exec("psql", "-At", place, "-c", many) == "5000050000\n"
+
+
+@pytest.mark.usefixtures("redis")
+def test_redis_by_its_host_with_and_without_tls(space: Space) -> None:
+    space.apply(
+        external(
+            "cache",
+            "redis.test",
+            "name: redis, port: 6379, protocol: TCP",
+            "name: secure, port: 6380, protocol: TCP, tls: {}",
+        )
+    )
+    assert space.exec("redis-cli", "-h", "redis.test", "set", "a", "b") == "OK\n"
+    # The egress opens TLS: the application speaks without.
+    assert space.exec("redis-cli", "-h", "redis.test", "-p", "6380", "get", "a") == "b\n"
+
+
+def test_a_server_that_speaks_first_by_its_host(space: Space, outside: Outside) -> None:
+    outside.open("tls-banner")
+    space.apply(
+        external("banner", "banner.test", "name: mysql, port: 7778, protocol: TCP"),
+        external("tls", "tls.test", "name: mysql, port: 7780, protocol: TCP, tls: {}"),
+    )
+    said = space.tcp("banner.test", 7778, "hello", greeting=23)
+    assert said["received"] == ["220 banner.test ready\r\n", "hello"]
+    said = space.tcp("tls.test", 7780, "hello", greeting=20)
+    assert said["received"] == ["220 tls.test ready\r\n", "hello"]
+
+
+@pytest.mark.parametrize("source", ["secret", "files"])
+def test_a_client_certificate(space: Space, outside: Outside, source: str) -> None:
+    outside.open("mtls", "mtls-echo")
+    alice, bob = (outside.client_certificate(each) for each in ("alice", "bob"))
+    if source == "secret":
+        space.apply(tls_secret("mine", alice))
+        certificate = "secretRef: {name: mine}"
+    else:
+        pair = Pair(space.mesh.folder / "client.pem", space.mesh.folder / "client.key")
+        copy(alice, pair)
+        certificate = f"certificateFile: {pair.certificate}, keyFile: {pair.key}"
+    tls = f"tls: {{clientCertificate: {{{certificate}}}}}"
+    space.apply(
+        external(
+            "mtls",
+            "mtls.test",
+            f"name: http, port: 80, targetPort: 443, protocol: HTTP, {tls}",
+            f"name: raw, port: 7781, protocol: TCP, {tls}",
+        )
+    )
+    said = space.call("http://mtls.test/").json()
+    assert (said["subject"], said["scheme"]) == ("alice", "https")
+    assert space.tcp("mtls.test", 7781, "hello", greeting=7)["received"] == ["alice\r\n", "hello"]
+    if source == "secret":
+        space.apply(tls_secret("mine", bob))
+    else:
+        copy(bob, pair)
+    # New connections show the new one; those that are open stay.
+    raw = until(lambda: space.tcp("mtls.test", 7781, greeting=5)["received"] == ["bob\r\n"])
+    assert raw
+
+
+def ca_file(space: Space, outside: Outside) -> str:
+    """Pods do not see /run."""
+    path = Path(space.mesh.folder, "outside-ca.pem")
+    path.write_text(outside.ca)
+    return str(path)
+
+
+def tls_secret(name: str, pair: Pair) -> str:
+    data = {
+        key: base64.b64encode(path.read_bytes()).decode()
+        for key, path in (("tls.crt", pair.certificate), ("tls.key", pair.key))
+    }
+    return json.dumps(
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "type": "kubernetes.io/tls",
+            "metadata": {"name": name},
+            "data": data,
+        }
+    )
+
+
+def copy(pair: Pair, to: Pair) -> None:
+    """As whoever renews certificates does: each file is there whole, the key first."""
+    for source, target in ((pair.key, to.key), (pair.certificate, to.certificate)):
+        new = target.with_suffix(".new")
+        shutil.copy(source, new)
+        new.rename(target)
+
+
+def until(found: Callable[[], bool], seconds: float = 10) -> bool:
+    deadline = time.monotonic() + seconds
+    while not found():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.2)
+    return True
