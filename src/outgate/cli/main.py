@@ -14,6 +14,7 @@ COMMANDS = {
     "check": "checking",
     "controller": "controlling",
     "controller-debug": "controlling",
+    "convert": "converting",
     "create": "resources",
     "delete": "resources",
     "demo": "demo",

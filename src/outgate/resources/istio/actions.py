@@ -178,7 +178,7 @@ def _redirect(check: Checker, route: Mapping[str, Any], path: str) -> Redirect |
         return None
     here = child(path, "redirect")
     uri = check.string(value, here, "uri") or ""
-    prefix = check.string(value, here, "prefixRewrite")
+    prefix = check.string(value, here, "prefixRewrite") or None
     if uri.startswith(_PREFIX):
         uri, prefix = "", uri.removeprefix(_PREFIX)
     code = whole(check, value, here, "redirectCode", (0, 599)) or 301
