@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address
 
 from outgate.model.names import Name
+from outgate.traffic.permitting import Credential
 from outgate.traffic.references import ConfigMapKey, FileKey, Material, Network, SecretKey, Target
 
 IpAddress = IPv4Address | IPv6Address
@@ -61,6 +62,12 @@ STATE_ORIGINAL = "envoy.filters.listener.original_dst.local_ip"
 STATE_CLUSTER = "envoy.tcp_proxy.cluster"
 STATE_ALPN = "envoy.network.application_protocols"
 """Filter state: the first four are ours; the others are Envoy's names, which its filters read."""
+STATE_RESOURCE, STATE_HOST, STATE_PATH = "outgate.resource", "outgate.host", "outgate.path"
+STATE_SUBJECTS, STATE_ELSEWHERE = "outgate.subjects", "outgate.elsewhere"
+"""Filter state of a call, for policies: which resource declares what is called, the host outside, the path without the
+query, what the pod is to policies (`|a|b|`), and whether the request, or a copy, goes to another destination."""
+STATE_ALLOWED, STATE_DENIED, STATE_AUDIT = "outgate.allowed", "outgate.denied", "outgate.audit"
+"""Of a connection: the rule that allows it, the one that denies it, and what audited policies would decide."""
 
 METADATA = "outgate"
 """Namespace of metadata on clusters and routes."""
@@ -153,6 +160,11 @@ def material(source: Material) -> str:
             return f"material|configmap|{source.namespace}/{source.name}/{source.key}"
         case FileKey():
             return f"material|file|{source.path}"
+
+
+def credential(held: Credential) -> str:
+    """Return the secret that a header is made of: with what stands before it, so it has a name of its own."""
+    return f"text|{held.prefix}|{material(held.material)}"
 
 
 def trusted(ca: Material) -> str:

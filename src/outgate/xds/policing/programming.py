@@ -1,0 +1,180 @@
+"""All policies as the egress Envoy's resources, and as a value that a change turns into the next one.
+
+A namespace's policies are rendered anew when one of them changes; what others were rendered to is shared.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from google.protobuf.message import Message
+
+from outgate.model.policies import Ruling, rulings
+from outgate.model.workloads import Workload
+from outgate.traffic.permitting import Effect, Mode, Policy
+from outgate.xds import building, naming
+from outgate.xds import extensions as ext
+from outgate.xds.building import PREFIX, typed
+from outgate.xds.policing import calls, connections, effects, filters, trees
+from outgate.xds.policing.connections import Place
+from outgate.xds.policing.effects import Counting
+from outgate.xds.snapshot import Resource
+
+EXTENSION = PREFIX + "envoy.config.core.v3.TypedExtensionConfig"
+
+
+@dataclass(frozen=True, slots=True)
+class Policed:
+    """What is programmed for policies, by namespace; `places` are what can be called other than by HTTP."""
+
+    policies: Mapping[str, tuple[Policy, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    pods: Mapping[str, tuple[Workload, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    parts: Mapping[str, calls.Part] = field(default_factory=lambda: MappingProxyType({}))
+    places: tuple[Place, ...] = ()
+    resources: Mapping[str, Resource] = field(default_factory=lambda: MappingProxyType({}))
+
+
+def program(
+    previous: Policed,
+    changed: Mapping[str, tuple[tuple[Policy, ...], tuple[Workload, ...]]],
+    places: tuple[Place, ...],
+    counting: Counting | None,
+) -> tuple[Policed, tuple[Resource, ...]]:
+    """Return what is programmed after a change, and the resources that are new or others than before.
+
+    `changed` are namespaces' policies and pods, as they are now.
+    """
+    policies, pods, parts = dict(previous.policies), dict(previous.pods), dict(previous.parts)
+    for name, (own, members) in changed.items():
+        policies[name], pods[name] = own, members
+        parts[name] = calls.part(name, own, members, counted=counting is not None)
+        if not own:
+            del policies[name], pods[name], parts[name]
+    made = {
+        each.name: each
+        for each in (
+            *_of_calls(policies, parts, counting),
+            *_of_connections(policies, pods, places),
+        )
+    }
+    now = Policed(policies, pods, parts, places, made)
+    return now, tuple(each for key, each in made.items() if previous.resources.get(key) != each)
+
+
+def _resource(name: str, message: Message) -> Resource:
+    config = ext.extension.TypedExtensionConfig(name=name)
+    config.typed_config.CopyFrom(building.pack(message))
+    return building.resource(EXTENSION, name, config)
+
+
+def _parsed(name: str, form: Mapping[str, Any]) -> Resource:
+    config = {"name": name, "typed_config": form}
+    return building.resource(
+        EXTENSION, name, building.parse(config, ext.extension.TypedExtensionConfig())
+    )
+
+
+def _of_calls(
+    policies: Mapping[str, tuple[Policy, ...]],
+    parts: Mapping[str, calls.Part],
+    counting: Counting | None,
+) -> list[Resource]:
+    caller, decided = ext.rbac.RBAC(), ext.rbac.RBAC()
+    if policies:
+        if (pods := calls.pods(parts)) is not None:
+            caller.shadow_rules_stat_prefix = "caller_"
+            caller.shadow_matcher.CopyFrom(pods)
+        decided.rules_stat_prefix, decided.shadow_rules_stat_prefix = "policy_", "audit_"
+        decided.matcher.CopyFrom(calls.enforced(parts))
+        if (audited := calls.audited(parts)) is not None:
+            decided.shadow_matcher.CopyFrom(audited)
+    allowing = {
+        name: _allowing(each for each in own if each.mode is Mode.ENFORCE)
+        for name, own in sorted(policies.items())
+    }
+    every = [(name, each) for name, several in allowing.items() for each in several]
+    return [
+        _resource(filters.CALLER, caller),
+        _parsed(filters.CALL, _facts() if policies else _states(())),
+        _resource(filters.HTTP, decided),
+        _parsed(filters.LIMITS, effects.local_limits(every)),
+        _resource(filters.GLOBAL, effects.composite(_limiting(allowing, counting))),
+        _resource(filters.CREDENTIALS, effects.composite(_injecting(allowing))),
+    ]
+
+
+def _allowing(policies: Iterable[Policy]) -> tuple[Ruling, ...]:
+    return rulings(policies, Effect.ALLOW)
+
+
+Entries = dict[str, list[trees.FieldMatcher]]
+
+
+def _limiting(allowing: Mapping[str, Iterable[Ruling]], counting: Counting | None) -> Entries:
+    if counting is None:
+        return {}
+    return {
+        name: [
+            effects.chosen(each.name, effects.limiting(each.rule.global_limit, counting))
+            for each in several
+            if each.rule.global_limit is not None
+        ]
+        for name, several in allowing.items()
+    }
+
+
+def _injecting(allowing: Mapping[str, Iterable[Ruling]]) -> Entries:
+    return {
+        name: [
+            effects.chosen(each.name, effects.injecting(each.rule.credential))
+            for each in several
+            if each.rule.credential is not None
+        ]
+        for name, several in allowing.items()
+    }
+
+
+def _facts() -> dict[str, Any]:
+    """Return the filter that notes of each call what policies ask about."""
+    subjects = f"%DYNAMIC_METADATA({trees.RBAC_METADATA}:caller_shadow_effective_policy_id)%"
+    host = (
+        '%COALESCE({"operators": [{"command": "METADATA", "param": "ROUTE:outgate:host"},'
+        ' {"command": "REQ", "param": ":AUTHORITY"}]})%'
+    )
+    return _states(
+        (
+            (naming.STATE_RESOURCE, f"%METADATA(ROUTE:{naming.METADATA}:resource)%"),
+            (naming.STATE_HOST, host),
+            (naming.STATE_PATH, "%PATH(NQ:PATH)%"),
+            (naming.STATE_SUBJECTS, subjects),
+            (naming.STATE_ELSEWHERE, f"%METADATA(ROUTE:{naming.METADATA}:elsewhere)%"),
+        )
+    )
+
+
+def _states(values: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    actions = [
+        {
+            "object_key": key,
+            "factory_key": "envoy.string",
+            "format_string": {
+                "text_format_source": {"inline_string": value},
+                "omit_empty_values": True,
+            },
+            "skip_if_empty": True,
+        }
+        for key, value in values
+    ]
+    return typed("extensions.filters.http.set_filter_state.v3.Config", on_request_headers=actions)
+
+
+def _of_connections(
+    policies: Mapping[str, tuple[Policy, ...]],
+    pods: Mapping[str, tuple[Workload, ...]],
+    places: tuple[Place, ...],
+) -> list[Resource]:
+    inside = connections.decided_inside(places)
+    tcp = connections.actions(policies, pods, connections.by_address(places), inside)
+    tls = connections.actions(policies, pods, connections.by_name(places))
+    return [_parsed(filters.TCP, tcp), _parsed(filters.TLS, tls)]
