@@ -1,6 +1,6 @@
 """Finds the destinations that a rule leads to among those that were found for it."""
 
-from outgate.model.destinations import External, Peer, Port
+from outgate.model.destinations import External, Peer
 from outgate.traffic.references import Target
 
 
@@ -11,13 +11,12 @@ def find(destination: External, target: Target, port: int) -> Peer | None:
         (
             each
             for each in destination.peers
-            if each.target == target and each.port.number == wanted and each.port.is_http
+            if each.target == target and each.port.number == wanted and _is_callable(each)
         ),
         None,
     )
 
 
-def itself(destination: External, port: Port) -> Peer:
-    """Return a destination's own port in the form of one that a rule leads to."""
-    target = Target(destination.name.namespace, destination.name.name, port.number)
-    return Peer(target, destination.name, destination.host, port)
+def _is_callable(peer: Peer) -> bool:
+    # Of a wildcard only the call itself says what is meant.
+    return peer.port.is_http and not peer.host.startswith("*.")

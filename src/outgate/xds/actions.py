@@ -35,21 +35,12 @@ class Called:
         return tuple(each for each in found if each is not None) if found[0] is not None else ()
 
 
-def authority(peer: Peer) -> str:
-    """Return the Host that goes out to a destination: a port stands in it only where it is not the scheme's own.
-
-    RFC 9110, section 7.2.
-    """
-    default = peer.port.outside == (80 if originating.of(peer.port) is None else 443)
-    return peer.host if default else f"{peer.host}:{peer.port.outside}"
-
-
 def lead_to(action: ext.route_components.RouteAction, called: Destination, port: Port) -> None:
     """Call the destination itself."""
     action.cluster = naming.http_cluster(called.name, port.number)
     if not isinstance(called, External):
         return
-    host = authority(peers.itself(called, port))
+    host = originating.authority(called.host, port)
     if not called.is_wildcard:
         action.host_rewrite_literal = host
     elif host != called.host:
@@ -95,7 +86,9 @@ def _split(action: ext.route_components.RouteAction, called: Called, rule: Rule)
             )
             continue
         share.name = _cluster(called, each)
-        share.host_rewrite_literal = edits.host(each.request) or authority(members[0])
+        share.host_rewrite_literal = edits.host(each.request) or originating.authority(
+            members[0].host, members[0].port
+        )
 
 
 def _cluster(called: Called, backend: Backend) -> str:
@@ -107,7 +100,7 @@ def _cluster(called: Called, backend: Backend) -> str:
 
 
 def _rewrite_host(action: ext.route_components.RouteAction, members: tuple[Peer, ...]) -> None:
-    hosts = {authority(each) for each in members}
+    hosts = {originating.authority(each.host, each.port) for each in members}
     if len(hosts) == 1:
         (action.host_rewrite_literal,) = hosts
     else:
@@ -120,8 +113,8 @@ def _mirror(action: ext.route_components.RouteAction, called: Called, mirror: Mi
     if peer is None:
         return
     policy = action.request_mirror_policies.add()
-    policy.cluster = naming.http_cluster(peer.name, peer.port.number)
-    policy.host_rewrite_literal = authority(peer)
+    policy.cluster = naming.mirror(called.destination.name, peer.name, peer.port.number)
+    policy.host_rewrite_literal = originating.authority(peer.host, peer.port)
     policy.disable_shadow_host_suffix_append = True
     part(policy.runtime_fraction.default_value, mirror.percent)
 

@@ -4,7 +4,6 @@ TLS is verified, chain and name, unless a resource says otherwise in so many wor
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 from outgate.model.destinations import Destination, Endpoint, External, Internal, Port
 from outgate.model.names import Name
@@ -21,7 +20,7 @@ from outgate.xds import (
 )
 from outgate.xds import extensions as ext
 from outgate.xds.endpoints import Upstream
-from outgate.xds.failovers import failovers
+from outgate.xds.failovers import failovers, mirrors
 from outgate.xds.snapshot import Resource
 
 __all__ = [
@@ -50,14 +49,20 @@ def external(service: External, upstream: Upstream) -> tuple[Resource, ...]:
 
 
 def fallbacks(service: External, upstream: Upstream) -> Iterator[Resource]:
-    """Yield the clusters of a service's backends that others stand in for, with those others."""
+    """Yield the clusters of a service's backends that others stand in for, with those others, and of its mirrors."""
+    several = list(mirrors(service))
     for made, members in failovers(service):
         yield made
-        for name, other, port in members:
-            # A cluster of clusters does not fetch them.
-            yield from (
-                replace(each, on_demand=False) for each in to_port(name, other, port, upstream)
-            )
+        several += members
+    for name, other, port in several:
+        message = cluster(name, other, port, upstream)
+        for group in message.load_assignment.endpoints:
+            for each in group.lb_endpoints:
+                # What a call that comes here has in its Host.
+                each.endpoint.hostname = originating.authority(other.host, port)
+        # Not on demand, as neither a cluster of clusters nor a mirror fetches them.
+        yield building.cluster(message)
+        yield from proxying.resources(name, other, port, upstream)
 
 
 def to_port(name: str, service: External, port: Port, upstream: Upstream) -> tuple[Resource, ...]:

@@ -1,4 +1,4 @@
-"""Failover between destinations: a cluster of clusters, of which the first that is well is used.
+"""Failover between destinations: a cluster of clusters, of which the first that is well is used; and mirrors.
 
 Those are copies of the destinations' own, so that they are there whenever the first is called, and see what fails.
 """
@@ -6,6 +6,7 @@ Those are copies of the destinations' own, so that they are there whenever the f
 from collections.abc import Iterator
 from dataclasses import replace
 
+from outgate.model import peers
 from outgate.model.destinations import External, Peer, Port
 from outgate.model.names import Name
 from outgate.traffic.routing import Backend
@@ -45,20 +46,21 @@ def _backends(service: External, port: Port) -> Iterator[Backend]:
 
 
 def _chain(service: External, backend: Backend, port: Port) -> tuple[Peer, ...]:
-    found = [
-        next(
-            (
-                each
-                for each in service.peers
-                if each.target == target
-                and each.port.number == (target.port or port.number)
-                and each.port.is_http
-            ),
-            None,
-        )
-        for target in (backend.target, *backend.failover)
-    ]
+    targets = (backend.target, *backend.failover)
+    found = [peers.find(service, each, port.number) for each in targets]
     return () if found[0] is None else tuple(each for each in found if each is not None)
+
+
+def mirrors(service: External) -> tuple[Member, ...]:
+    """Return the clusters to which copies of a service's calls go: Envoy fetches none for them."""
+    found: dict[str, Member] = {}
+    for port in service.ports:
+        for rule in service.rules if port.is_http else ():
+            for mirror in rule.mirrors if not rule.ports or port.number in rule.ports else ():
+                if (peer := peers.find(service, mirror.target, port.number)) is not None:
+                    name = naming.mirror(service.name, peer.name, peer.port.number)
+                    found[name] = name, External(peer.name, peer.host, (peer.port,)), peer.port
+    return tuple(found.values())
 
 
 def _member(name: str, index: int, peer: Peer) -> Member:

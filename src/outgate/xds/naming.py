@@ -187,6 +187,11 @@ def names_asked(service: Name, port: int) -> str:
     return f"names|{service}|{port}"
 
 
+def mirror(owner: Name, name: Name, port: int) -> str:
+    """Return the cluster of a destination and its port to which copies of calls to `owner` go."""
+    return f"mirror|{owner}|{name}:{port}"
+
+
 def failover(owner: Name, members: Iterable[tuple[Name, int]]) -> str:
     """Return the cluster of a backend of `owner`'s with those that are used, in order, as it fails.
 

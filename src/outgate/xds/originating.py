@@ -30,6 +30,15 @@ def of(port: Port) -> Tls | None:
     return port.upstream.tls
 
 
+def authority(host: str, port: Port) -> str:
+    """Return the Host that goes out to a port: a number stands in it only where it is not the scheme's own.
+
+    RFC 9110, section 7.2.
+    """
+    default = port.outside == (80 if of(port) is None else 443)
+    return host if default else f"{host}:{port.outside}"
+
+
 def originate(message: ext.cluster.Cluster, service: External, tls: Tls, ca_file: str) -> None:
     """Let a cluster open TLS. For a wildcard, what it does not say is taken from each call (`http_options`)."""
     host = "" if service.is_wildcard else service.host

@@ -162,6 +162,9 @@ def start(envoy: Envoy) -> None:
         external("a", f"{name}.test", "main", rules=rules, peers=peers, source=f"kind/{name}")
         for name, rules in CASES.items()
     ]
+    for each in numbers:
+        copies = naming.mirror(Name("a", "mirror.test"), two.name, each)
+        clusters[copies] = ["two"]
     ring = Upstream(
         balancing=Balancing(
             hashes=(Hash(HashKey.HEADER, "x-user"), Hash(HashKey.COOKIE, "c", 60.0))
