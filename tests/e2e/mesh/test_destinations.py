@@ -1,0 +1,241 @@
+"""How calls to hosts find where they lead: by name, TLS's server name, wildcard and address, and for whom."""
+
+import json
+import time
+from typing import Any
+
+import pytest
+from tests.e2e.mesh.conftest import Mesh
+from tests.e2e.mesh.spaces import Space, Spaces
+from tests.outside.control import Outside
+
+pytestmark = [pytest.mark.root, pytest.mark.envoy]
+
+
+def external(*hosts: str, **more: Any) -> str:
+    """Return an ExternalService; `ports` are `HTTP:80`, `TLS:443`, or `HTTPS:80:443` for another one outside."""
+    ports = []
+    for each in more.pop("ports"):
+        protocol, number, *target = each.split(":")
+        port: dict[str, Any] = {"name": f"p{number}", "port": int(number), "protocol": protocol}
+        ports.append(port | ({"targetPort": int(target[0])} if target else {}))
+    return json.dumps(
+        {
+            "apiVersion": "outgate.dev/v1alpha1",
+            "kind": "ExternalService",
+            "metadata": {"name": more.pop("name", "outside")},
+            "spec": {"hosts": hosts, "ports": ports, **more},
+        }
+    )
+
+
+def authority(mesh: Mesh) -> str:
+    """Return the small internet's CA file where pods see it."""
+    shown = mesh.folder / "ca.pem"
+    shown.write_bytes(mesh.internet.ca_file.read_bytes())
+    mesh.folder.chmod(0o755)
+    return str(shown)
+
+
+def denied(mesh: Mesh, space: Space, **fields: str) -> dict[str, Any]:
+    """Return the last line of the log that says so."""
+
+    def found(line: dict[str, Any]) -> bool:
+        return (
+            line["decision"] == "denied"
+            and line["namespace"] == space.namespace
+            and all(line.get(key) == value for key, value in fields.items())
+        )
+
+    return mesh.log(found)
+
+
+def test_tls_is_passed_through_by_its_server_name(
+    mesh: Mesh, space: Space, outside: Outside
+) -> None:
+    outside.open("web")
+    ca = authority(mesh)
+    space.apply(external("echo.test", ports=["TLS:443"]))
+    said = space.call("https://echo.test/x", "--cacert", ca)
+    assert (said.status, said.json()["scheme"]) == (200, "https")
+    line = mesh.log(lambda line: line.get("server_name") == "echo.test")
+    assert (line["decision"], line["service"]) == ("allowed", f"echo.test.{space.namespace}")
+    assert line["resource"] == "externalservice/outside"
+    # The address is not what counts, and the name is.
+    there = ("--connect-to", "ws.test:443:echo.test:443", "--cacert", ca)
+    assert space.call("https://ws.test/", *there).status == 0
+    assert "protocol TLS" in denied(mesh, space, server_name="ws.test")["reason"]
+    space.call("https://echo.test/", "--connect-to", "echo.test:443:192.0.2.77:443", "--cacert", ca)
+
+
+def test_tls_without_a_server_name_is_denied_with_what_to_do(
+    mesh: Mesh, space: Space, outside: Outside
+) -> None:
+    outside.open("web")
+    space.apply(external("echo.test", ports=["TLS:443"]))
+    address = json.loads(space.exec(mesh.python_program, "-c", ADDRESS, "echo.test"))
+    assert space.call(f"https://{address}/", "-k").status == 0
+    assert "SNI" in denied(mesh, space, protocol="tls")["reason"]
+
+
+ADDRESS = """
+import json, socket, sys
+print(json.dumps(socket.getaddrinfo(sys.argv[1], 1, socket.AF_INET)[0][4][0]))
+"""
+
+
+def test_http_and_tls_are_side_by_side_and_beside_plain_tcp(
+    mesh: Mesh, space: Space, outside: Outside
+) -> None:
+    outside.open("web")
+    ca = authority(mesh)
+    for ports in (["HTTP:80", "TLS:443"], ["HTTP:80", "TLS:443", "TCP:7779"]):
+        space.apply(external("echo.test", ports=ports))
+        assert space.call("http://echo.test/").json()["scheme"] == "http"
+        assert space.call("https://echo.test/", "--cacert", ca).json()["scheme"] == "https"
+
+
+def test_tls_of_ones_own_to_a_port_that_the_egress_opens_tls_for(
+    mesh: Mesh, space: Space, outside: Outside
+) -> None:
+    outside.open("web")
+    space.apply(external("echo.test", ports=["HTTPS:80:443", "HTTPS:443"]))
+    assert space.call("http://echo.test/").json()["scheme"] == "https"
+    assert space.call("https://echo.test/", "-k").status == 0
+    assert "http://NAME:PORT" in denied(mesh, space, server_name="echo.test")["reason"]
+
+
+def test_a_server_that_speaks_first_is_not_waited_for_and_two_on_one_port_do_not_meet(
+    space: Space, outside: Outside
+) -> None:
+    outside.open("tls-echo")
+    space.apply(
+        external("banner.test", ports=["TCP:7000:7778"], name="banner"),
+        external("tcp.test", ports=["TCP:7000:7777"], name="echo"),
+    )
+    began = time.monotonic()
+    assert space.tcp("banner.test", 7000, greeting=3)["received"] == ["220"]
+    assert time.monotonic() - began < 2
+    assert space.tcp("tcp.test", 7000, "hello")["received"] == ["hello"]
+
+
+class TestNamespaces:
+    def test_one_is_seen_in_its_own_namespace_only(
+        self, mesh: Mesh, spaces: Spaces, outside: Outside
+    ) -> None:
+        outside.open("web")
+        ca = authority(mesh)
+        own, other = spaces(), spaces()
+        own.apply(external("ws.test", ports=["HTTP:80", "TLS:443"]))
+        assert own.call("http://ws.test/").status == 200
+        assert own.call("https://ws.test/", "--cacert", ca).status == 200
+        assert other.call("http://ws.test/").status == 403
+        assert other.call("https://ws.test/", "--cacert", ca).status == 0
+        assert denied(mesh, other, server_name="ws.test")
+
+    def test_export(self, mesh: Mesh, spaces: Spaces, outside: Outside) -> None:
+        outside.open("web")
+        ca = authority(mesh)
+        own, named, other = spaces(), spaces(), spaces()
+        exported = [".", named.namespace]
+        own.apply(external("ws.test", ports=["HTTP:80", "TLS:443"], exportTo=exported))
+        for each in (own, named):
+            assert each.call("http://ws.test/").status == 200
+            assert each.call("https://ws.test/", "--cacert", ca).status == 200
+        assert other.call("http://ws.test/").status == 403
+        assert other.call("https://ws.test/", "--cacert", ca).status == 0
+
+    def test_each_is_led_by_its_own_and_all_others_by_the_one_for_all(
+        self, spaces: Spaces, outside: Outside
+    ) -> None:
+        """Two declare one host; nobody is led by another namespace where its own declares it."""
+        outside.open("many-a", "many-b")
+        first, second, third = spaces(), spaces(), spaces()
+
+        def to(host: str, **more: Any) -> str:
+            ends = [{"address": host}]
+            return external("many.test", ports=["HTTP:80"], endpoints=ends, **more)
+
+        first.apply(to("a.many.test"))
+        second.apply(to("b.many.test", exportTo=["*"]))
+        assert first.call("http://many.test/").json()["server"] == "many-a"
+        for each in (second, third):
+            assert each.call("http://many.test/").json()["server"] == "many-b"
+        second.apply(to("b.many.test"))
+        assert third.call("http://many.test/").status == 403
+
+
+class TestWildcards:
+    def test_tls_goes_on_to_the_name_that_it_asks_for(
+        self, mesh: Mesh, space: Space, outside: Outside
+    ) -> None:
+        outside.open("wild")
+        ca = authority(mesh)
+        space.apply(external("*.wild.test", ports=["TLS:443"]))
+        said = space.call("https://one.wild.test/", "--cacert", ca)
+        assert (said.status, said.json()["sni"]) == (200, "one.wild.test")
+        line = mesh.log(lambda line: line.get("server_name") == "one.wild.test")
+        assert line["service"] == f"*.wild.test.{space.namespace}"
+        for evil in ("wild.test.evil.test", "echo.test", "evilwild.test"):
+            there = ("--connect-to", f"{evil}:443:one.wild.test:443", "-k")
+            assert space.call(f"https://{evil}/", *there).status == 0
+            assert "below it" in denied(mesh, space, server_name=evil)["reason"]
+
+    def test_http_goes_on_to_its_host(self, space: Space, outside: Outside) -> None:
+        outside.open("wild")
+        space.apply(external("*.wild.test", ports=["HTTP:80"]))
+        said = space.call("http://one.wild.test/")
+        assert (said.status, said.json()["scheme"]) == (200, "http")
+        assert said.seen["host"] == ["one.wild.test"]
+
+    def test_tls_is_opened_to_the_host_and_verified_for_it(
+        self, mesh: Mesh, space: Space, outside: Outside
+    ) -> None:
+        outside.open("wild")
+        space.apply(external("*.wild.test", ports=["HTTPS:80:443"]))
+        for name in ("one.wild.test", "two.wild.test"):
+            said = space.call(f"http://{name}/")
+            assert (said.status, said.json()["sni"]) == (200, name)
+        assert space.call("http://odd.wild.test/").status == 503
+        line = mesh.log(lambda line: line.get("destination") == "odd.wild.test")
+        assert "CERTIFICATE_VERIFY_FAILED" in line["upstream_failure"]
+
+    @pytest.mark.parametrize(
+        "host",
+        [
+            "echo.test",
+            "wild.test",
+            "one.wild.test.evil.test",
+            "evilwild.test",
+            "192.0.2.1",
+            "[::1]",
+            "one.wild.test:8080",
+            "echo.test:80.wild.test",
+            "echo.test/.wild.test",
+            "echo.test%00.wild.test",
+            "-.wild.test",
+        ],
+    )
+    def test_no_other_host_is_reached(self, space: Space, outside: Outside, host: str) -> None:
+        outside.open("wild", "web")
+        space.apply(external("*.wild.test", ports=["HTTP:80"]))
+        before = len(outside.internet.canary(0))
+        said = space.call("http://one.wild.test/", "-H", f"Host: {host}")
+        assert said.status in (400, 403)
+        assert not outside.seen(before, "request", "web")
+        assert not outside.seen(before, "request", "wild")
+
+    def test_one_is_for_its_own_namespace(
+        self, mesh: Mesh, spaces: Spaces, outside: Outside
+    ) -> None:
+        outside.open("wild")
+        own, other = spaces(), spaces()
+        own.apply(external("*.wild.test", ports=["HTTP:80"]))
+        assert own.call("http://one.wild.test/").status == 200
+        assert other.call("http://one.wild.test/").status == 0
+        assert denied(mesh, other, protocol="tcp")
+        # Who declares one of its names has that, and takes it from nobody.
+        other.apply(external("one.wild.test", ports=["HTTP:80"]))
+        assert own.call("http://one.wild.test/").status == 200
+        assert other.call("http://one.wild.test/").status == 200
+        assert other.call("http://two.wild.test/").status == 0
