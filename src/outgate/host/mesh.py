@@ -3,11 +3,11 @@
 Without I/O. A change costs what it touches: one file's documents, the services they name, the pods those select.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import assert_never
 
-from outgate.model.addresses import FULL
+from outgate.model.addresses import FULL, holder
 from outgate.model.assembling import Assembly
 from outgate.model.declarations import Declarations, Source
 from outgate.model.deriving import declare, selects, source_of
@@ -58,7 +58,7 @@ class Mesh:
         for source, files in self.owners.items():
             first, *others = sorted(files)
             found += [self._duplicate(source, first, other) for other in others]
-        found += [self._refused(name) for name in self.programmed.allocation.refused()]
+        found += self._refused(self.programmed.allocation.refused())
         found += [self._lacking(owner, message) for owner, message in self.vault.problems()]
         return tuple(sorted(found, key=lambda each: (each.location, each.path, each.message)))
 
@@ -87,11 +87,13 @@ class Mesh:
         place = self.assembly.declared[source].location if source else Location(str(owner))
         return Problem(place, str(source or ""), "spec", message)
 
-    def _refused(self, name: Name) -> Problem:
-        source = Source("Service", name.namespace, name.name)
-        declared = self.assembly.declared.get(source)
-        place = declared.location if declared else Location(str(name))
-        return Problem(place, str(source), "spec.ports", FULL)
+    def _refused(self, names: Collection[Name]) -> list[Problem]:
+        """Return a problem for each resource that declares what got no address."""
+        return [
+            Problem(declared.location, str(source), "spec.ports", FULL)
+            for source, declared in (self.assembly.declared.items() if names else ())
+            if any(holder(each.name) in names for each in declared.destinations)
+        ]
 
     def update_files(self, manifests: Iterable[tuple[str, Manifests | None]]) -> Delta:
         """Take in files that changed (None: gone)."""

@@ -198,6 +198,7 @@ class Controller:
     def _take_namespaces(self, changes: Changes) -> None:
         self.namespaces.namespaces(changes)
         self.policies.namespaces(changes)
+        self._wake.set()
 
     def _take_slices(self, changes: Changes) -> None:
         _update(self._slices, changes)
@@ -235,6 +236,7 @@ class Controller:
 
     def _program_now(self) -> None:
         changes, self._changes = self._changes, {}
+        self.mesh.namespaces = frozenset(self.namespaces.active)
         delta = self.mesh.update(changes.items())
         revision = self.egress.publish(delta.changed, delta.removed)
         self._fetched.want(self.mesh.vault.materials())

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from outgate.model.addresses import FULL
+from outgate.model.addresses import FULL, holder
 from outgate.model.assembling import Assembly
 from outgate.model.declarations import Declarations, Source
 from outgate.model.deriving import declare
@@ -22,7 +22,7 @@ from outgate.resources.problems import Location, Problem
 from outgate.traffic.references import Material
 from outgate.xds import egress
 from outgate.xds.clusters import Upstream
-from outgate.xds.egress import Delta, Programmed, Site
+from outgate.xds.egress import Callers, Delta, Programmed, Site
 from outgate.xds.materials import Vault
 
 Derived = tuple[Resource | None, Declarations | None]
@@ -43,7 +43,10 @@ class Mesh:
     """What is wrong with each resource by itself."""
     affected: set[Source] = field(default_factory=set)
     """Whose outcome may have changed with the last update."""
+    namespaces: frozenset[str] = frozenset()
+    """Those that there are; the next `update` takes them in."""
     _refused: frozenset[Name] = frozenset()
+    """What got no address, as `addresses.holder` names it."""
 
     def start(self) -> Delta:
         """Return what is programmed before there is any resource."""
@@ -56,11 +59,11 @@ class Mesh:
             *self.assembly.found.get(source, ()),
             *self.relations.found.get(source, ()),
         )
-        if source.kind == "Service" and Name(source.namespace, source.name) in self._refused:
-            found += (Problem(_place(source), str(source), "spec.ports", FULL),)
         declared = self.assembly.declared.get(source)
         owners: set[Name | str] = set()
         if declared:
+            if any(holder(each.name) in self._refused for each in declared.destinations):
+                found += (Problem(_place(source), str(source), "spec.ports", FULL),)
             owners |= {each.name for each in declared.destinations}
             owners |= {each.namespace for each in declared.policies}
         lacking = (message for owner, message in self.vault.problems() if owner in owners)
@@ -68,7 +71,11 @@ class Mesh:
 
     def all_problems(self) -> Iterator[Problem]:
         """Yield all that is wrong, by resource."""
-        refused = {Source("Service", each.namespace, each.name) for each in self._refused}
+        refused = {
+            source
+            for source, declared in (self.assembly.declared.items() if self._refused else ())
+            if any(holder(each.name) in self._refused for each in declared.destinations)
+        }
         lacking = {owner for owner, _ in self.vault.problems()}
         lacking_sources = {
             source
@@ -103,7 +110,12 @@ class Mesh:
         self.affected = {source for source, _ in typed} | self.relations.touched
         self.affected |= self.assembly.checked
         self.programmed, delta = egress.program(
-            self.programmed, change.changed, change.removed, self.site, self.upstream
+            self.programmed,
+            change.changed,
+            change.removed,
+            self.site,
+            self.upstream,
+            Callers(self.namespaces),
         )
         self._refused = self.programmed.allocation.refused()
         self.vault.follow(change, self.assembly)

@@ -1,7 +1,8 @@
 """The resolver in each egress pod: a stock CoreDNS between the sidecars, the declared names and the cluster's own DNS.
 
 Envoy answers for what is declared, but can neither pass one zone on nor take queries over TCP. No query for a name
-outside the cluster's domain leaves here, whatever its type, but for pods of which only some ranges are captured.
+outside the cluster's domain leaves here, whatever its type, but for pods of which only some ranges are captured: hosts
+outside that are declared have an address here as Services have.
 """
 
 import hashlib
@@ -22,10 +23,29 @@ _AT_ONCE = 1000
 
 _COREFILE = """\
 # Made by outgate install. Port {sealed} is asked by pods of which everything is captured, {forward} by others.
-(cluster) {{
+(common) {{
   errors
   # Envoy tells a capital from a small letter.
   rewrite name regex (.*)\\. {{1}} answer auto
+}}
+(cached) {{
+  # What was so a moment ago is said again where nobody answers: Envoy may have been killed, and is started again.
+  cache 1 {{
+    serve_stale 1m verify
+    servfail 0
+    disable denial
+  }}
+}}
+(declared) {{
+  # What is declared. Where Envoy does not answer nobody else is asked.
+  forward . 127.0.0.1:{envoy} {{
+    prefer_udp
+    max_fails 0
+    next NXDOMAIN NOTIMP
+  }}
+}}
+(cluster) {{
+  import common
   # Other types are answered with nothing: the cluster's DNS may ask outside for what an ExternalName stands for.
   acl {{
     allow type A AAAA SRV
@@ -37,18 +57,8 @@ _COREFILE = """\
     rcode NOERROR
     fallthrough
   }}
-  # What was so a moment ago is said again where nobody answers: Envoy may have been killed, and is started again.
-  cache 1 {{
-    serve_stale 1m verify
-    servfail 0
-    disable denial
-  }}
-  # What is declared. Where Envoy does not answer nobody else is asked.
-  forward . 127.0.0.1:{envoy} {{
-    prefer_udp
-    max_fails 0
-    next NXDOMAIN NOTIMP
-  }}
+  import cached
+  import declared
   # All other names in the cluster.
   forward . /etc/resolv.conf {{
     max_concurrent {at_once}
@@ -59,14 +69,22 @@ _COREFILE = """\
   import cluster
 }}
 .:{sealed} {{
-  errors
   ready :{ready}
-  template ANY ANY {{
+  import common
+  template ANY PTR {{
     rcode NXDOMAIN
   }}
+  # Envoy knows addresses alone; a name that is declared must not be denied because of another type.
+  acl {{
+    allow type A AAAA PTR
+    filter
+  }}
+  import cached
+  import declared
 }}
 .:{forward} {{
-  errors
+  import common
+  import declared
   forward . /etc/resolv.conf {{
     max_concurrent {at_once}
     health_check 1s no_rec domain {domain}

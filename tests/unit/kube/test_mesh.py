@@ -7,6 +7,7 @@ from outgate.kube.controller import SITE
 from outgate.kube.mesh import Mesh
 from outgate.model import addresses
 from outgate.model.addresses import FULL, SHARED
+from outgate.model.declarations import Source
 from outgate.model.names import Name
 from outgate.settings import Settings
 from outgate.xds.building import CLUSTER, LISTENER
@@ -165,3 +166,25 @@ def test_a_service_that_cannot_be_read_is_a_problem_of_its_own() -> None:
         assert BIN not in problems(own)
         (problem,) = problems(own)[OTHER]
         assert "service/externalbin" in str(problem)
+
+
+def host(namespace: str, export: str) -> tuple[Source, dict[str, Any]]:
+    return Source("ExternalService", namespace, "outside"), {
+        "apiVersion": "outgate.dev/v1alpha1",
+        "kind": "ExternalService",
+        "metadata": {"name": "outside", "namespace": namespace},
+        "spec": {
+            "hosts": ["api.example.com"],
+            "exportTo": [export],
+            "ports": [{"name": "tls", "port": 443, "protocol": "TLS"}],
+        },
+    }
+
+
+def test_a_namespace_that_comes_finds_what_all_see_where_others_see_their_own() -> None:
+    own = mesh()
+    own.namespaces = frozenset("ab")
+    delta = own.update([host("a", "."), host("b", "*")])
+    assert names(delta, CLUSTER) == [f"tls@{each}|api.example.com:443" for each in "ab"]
+    own.namespaces = frozenset("abc")
+    assert names(own.update([]), CLUSTER) == ["tls@c|api.example.com:443"]

@@ -29,11 +29,19 @@ def test_pods_are_made_anew_where_the_configuration_is_another_one() -> None:
     assert before["labels"] == after["labels"]
 
 
+def shared(text: str, name: str) -> str:
+    found = re.search(rf"^\({name}\) \{{\n((?:  .*\n)*)\}}", text, re.MULTILINE)
+    assert found
+    return found[1]
+
+
 def test_only_one_port_asks_for_names_outside() -> None:
     text = resolving.corefile("cluster.local")
     blocks = dict(re.findall(r"^(\S+) \{\n((?:  .*\n)*)\}", text, re.MULTILINE))
-    assert "rcode NXDOMAIN" in blocks[".:15353"]
-    assert "forward" not in blocks[".:15353"]
+    assert "import declared" in blocks[".:15353"]
+    assert "resolv.conf" not in blocks[".:15353"] + shared(text, "declared") + shared(
+        text, "common"
+    )
     assert "forward . /etc/resolv.conf" in blocks[".:15354"]
 
 
