@@ -146,7 +146,7 @@ def _elsewhere(assembly: Assembly, declared: Declarations) -> Iterator[Problem]:
 def _checked(resources: Resources, entries: Iterable[_Entry]) -> dict[Location, Problem]:
     """Read what was written, and return what is wrong with it, by the ServiceEntry's location."""
     documents = [
-        Document(document, entry.resource.location, Lines(1, {}))
+        Document(document, entry.resource.location, Lines(entry.resource.location.line, {}))
         for entry in entries
         for document in entry.documents
     ]

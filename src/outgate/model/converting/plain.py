@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def compact(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return fields without those that say nothing."""
+def compact(fields: Mapping[str, Any], *kept: str) -> dict[str, Any]:
+    """Return fields without those that say nothing, but for `kept` ones, which say something by being there."""
     return {
         key: value
         for key, value in fields.items()
-        if value is not None and value is not False and value not in ("", 0, [], {})
+        if value is not None
+        and (key in kept or (value is not False and value not in ("", 0, [], {})))
     }
 
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from outgate.model.attaching import targets
 from outgate.model.destinations import External, Port
 from outgate.traffic.references import Protocol
 from outgate.traffic.routing import Comparison, Field, Match, Rewrite, Rule, Text
@@ -22,12 +23,12 @@ def simplified(external: External) -> External:
     own = external.name.namespace
     visible = None if external.visible is None else external.visible | {own}
     http = any(port.is_http for port in external.ports)
-    rules = tuple(_live(external.rules)) if http else ()
+    rules = tuple(_live(_rule(each, visible) for each in external.rules)) if http else ()
     return replace(
         external,
         visible=visible,
         ports=tuple(_port(each) for each in external.ports),
-        rules=tuple(_rule(each, visible) for each in rules),
+        rules=rules,
     )
 
 
@@ -35,8 +36,13 @@ def anonymous(external: External) -> External:
     """Return what does the same, without who declares it and since when, to compare."""
     simple = simplified(external)
     rules = tuple(replace(each, source="") for each in simple.rules)
-    peers = tuple(sorted(set(external.peers), key=str))
-    peers = tuple(replace(each, port=_port(each.port)) for each in peers)
+    wanted = targets(rules)
+    peers = tuple(
+        # How a peer is connected to is said of it itself.
+        replace(each, port=replace(each.port, upstream=Upstream()))
+        for each in sorted(set(external.peers), key=str)
+        if each.target in wanted
+    )
     return replace(simple, created="", source="", rules=rules, peers=peers)
 
 
@@ -59,12 +65,8 @@ def _live(rules: Iterable[Rule]) -> Iterator[Rule]:
     """Return rules up to the first one that holds for every request: none after it ever does."""
     for rule in rules:
         yield rule
-        if not rule.ports and rule.callers is None and _matches_all(rule):
+        if not rule.matches and not rule.ports and rule.callers is None:
             return
-
-
-def _matches_all(rule: Rule) -> bool:
-    return not rule.matches or Match() in rule.matches
 
 
 def _rule(rule: Rule, visible: frozenset[str] | None) -> Rule:

@@ -39,13 +39,11 @@ def write(upstream: Upstream) -> dict[str, Any]:
         "connection": _pool(upstream.pool) if upstream.pool else None,
         "loadBalancing": _balancing(upstream.balancing) if upstream.balancing else None,
         "circuitBreaker": _breakers(upstream.breakers) if upstream.breakers else None,
+        # Without anything in it there is still detection, with Envoy's numbers.
+        "outlierDetection": _outlier(upstream.outlier) if upstream.outlier else None,
         "healthCheck": _health(upstream.health) if upstream.health else None,
     }
-    found = compact(said)
-    if upstream.outlier is not None:
-        # Without anything in it there is still detection, with Envoy's numbers.
-        found["outlierDetection"] = _outlier(upstream.outlier)
-    return found
+    return compact(said, "outlierDetection")
 
 
 def tls(said: Tls) -> dict[str, Any]:

@@ -54,7 +54,8 @@ def spec(external: External, hosts: Iterable[str]) -> dict[str, Any]:
             **upstreams.write(upstream),
             **behaviour,
             "rules": written,
-        }
+        },
+        "outlierDetection",
     )
 
 
