@@ -1,0 +1,358 @@
+"""Istio's resources with real traffic: what its documents show for calls to the outside, without egress gateways."""
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.e2e.mesh.spaces import Space, Spaces
+from tests.outside.control import Outside
+
+pytestmark = [pytest.mark.root, pytest.mark.envoy]
+
+ECHO = "echo.test"
+
+
+def document(kind: str, spec: Any, name: str = "it") -> str:
+    value = {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": kind,
+        "metadata": {"name": name},
+        "spec": spec,
+    }
+    return json.dumps(value)
+
+
+def entry(host: str, *ports: str, name: str = "", **spec: Any) -> str:
+    """`80/HTTP/443` is port 80, which leads to 443 outside."""
+    listed = []
+    for each in ports:
+        number, protocol, *target = each.split("/")
+        port = {"number": int(number), "name": f"p{number}", "protocol": protocol}
+        listed.append(port | ({"targetPort": int(target[0])} if target else {}))
+    said = {"hosts": [host], "ports": listed, "resolution": "DNS", "exportTo": ["."], **spec}
+    return document("ServiceEntry", said, name or host.removeprefix("*.").replace(".", "-"))
+
+
+def routes(*http: Any, hosts: Any = (ECHO,)) -> str:
+    own = [{"destination": {"host": hosts[0]}}]
+    answers = ("redirect", "directResponse", "route")
+    listed = [
+        each if any(key in each for key in answers) else {**each, "route": own} for each in http
+    ]
+    return document("VirtualService", {"hosts": list(hosts), "http": listed})
+
+
+def rule(host: str, policy: Any, name: str = "rule") -> str:
+    return document("DestinationRule", {"host": host, "trafficPolicy": policy}, name)
+
+
+def trusted(space: Space, outside: Outside) -> str:
+    """Pods do not see /run."""
+    path = Path(space.mesh.folder, "outside-ca.pem")
+    path.write_text(outside.ca)
+    return str(path)
+
+
+def test_accessing_external_services(space: Space, outside: Outside) -> None:
+    """An HTTP host with a timeout, and an HTTPS host that the application speaks TLS with itself."""
+    outside.open("web", "wild")
+    assert space.call("http://echo.test/").status in (0, 403)
+    space.apply(
+        entry(ECHO, "80/HTTP"),
+        entry("one.wild.test", "443/HTTPS"),
+        routes({"timeout": "0.5s", "route": [{"destination": {"host": ECHO}, "weight": 100}]}),
+    )
+    assert space.call("http://echo.test/x").json()["path"] == "/x"
+    assert space.call("http://echo.test/?delay=2").status == 504
+    ca = trusted(space, outside)
+    said = space.call("https://one.wild.test/", "--cacert", ca).json()
+    assert (said["scheme"], said["sni"]) == ("https", "one.wild.test")
+    assert space.call("https://two.wild.test/", "--cacert", ca).status == 0
+
+
+def test_egress_tls_origination(space: Space, outside: Outside) -> None:
+    """The application speaks plain HTTP, and the egress opens TLS; calls with the application's own TLS pass."""
+    outside.open("web", "wild")
+    settings = [{"port": {"number": 80}, "tls": {"mode": "SIMPLE"}}]
+    space.apply(
+        entry(ECHO, "80/HTTP/443", "443/HTTPS"),
+        rule(ECHO, {"portLevelSettings": settings}),
+        entry("odd.wild.test", "80/HTTP/443"),
+        rule("odd.wild.test", {"tls": {"mode": "SIMPLE"}}, "odd"),
+    )
+    said = space.call("http://echo.test/x").json()
+    assert (said["scheme"], said["sni"], said["host"]) == ("https", ECHO, ECHO)
+    assert (
+        space.call("https://echo.test/", "--cacert", trusted(space, outside)).json()["sni"] == ECHO
+    )
+    # Its certificate is for another name.
+    assert space.call("http://odd.wild.test/").status == 503
+
+
+def test_egress_mutual_tls_origination(space: Space, outside: Outside) -> None:
+    outside.open("mtls")
+    pair = outside.client_certificate("istio-client")
+    data = {
+        "tls.crt": pair.certificate.read_bytes(),
+        "tls.key": pair.key.read_bytes(),
+        "ca.crt": outside.ca.encode(),
+    }
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "client-credential"},
+        "data": {key: base64.b64encode(value).decode() for key, value in data.items()},
+    }
+    tls = {"mode": "MUTUAL", "credentialName": "client-credential", "sni": "mtls.test"}
+    space.apply(
+        json.dumps(secret),
+        entry("mtls.test", "80/HTTP/443"),
+        rule("mtls.test", {"portLevelSettings": [{"port": {"number": 80}, "tls": tls}]}),
+    )
+    assert "istio-client" in space.call("http://mtls.test/").json()["subject"]
+
+
+def test_egress_using_wildcard_hosts(space: Space, outside: Outside) -> None:
+    outside.open("web", "wild")
+    space.apply(entry("*.wild.test", "443/HTTPS", "80/HTTP", resolution="NONE"))
+    ca = trusted(space, outside)
+    for name in ("en.wild.test", "de.wild.test"):
+        assert space.call(f"https://{name}/", "--cacert", ca).json()["sni"] == name
+        assert space.call(f"http://{name}/").json()["host"] == name
+    assert space.call("https://echo.test/", "--cacert", ca).status == 0
+
+
+def test_a_wildcard_whose_tls_the_egress_opens(space: Space, outside: Outside) -> None:
+    outside.open("wild")
+    space.apply(
+        entry("*.wild.test", "80/HTTP/443", resolution="DYNAMIC_DNS"),
+        rule("*.wild.test", {"tls": {"mode": "SIMPLE"}}),
+    )
+    said = space.call("http://fr.wild.test/").json()
+    assert (said["scheme"], said["sni"]) == ("https", "fr.wild.test")
+    assert space.call("http://odd.wild.test/").status == 503
+
+
+def test_static_endpoints(space: Space, outside: Outside) -> None:
+    outside.open("many-a")
+    address = outside.internet.plan.records()["expired.test", "A"][-1]
+    endpoints = [{"address": address, "ports": {"p8080": 80}}]
+    space.apply(entry("named.example.com", "8080/HTTP", resolution="STATIC", endpoints=endpoints))
+    assert space.call("http://named.example.com:8080/").json()["server"] == "many-a"
+
+
+def test_retries(space: Space, outside: Outside) -> None:
+    outside.open("web")
+    space.apply(
+        entry(ECHO, "80/HTTP"),
+        routes(
+            {
+                "match": [{"uri": {"prefix": "/tried"}}],
+                "retries": {
+                    "attempts": 3,
+                    "retryOn": "503",
+                    "perTryTimeout": "1s",
+                    "backoff": "1ms",
+                },
+            },
+            {"retries": {"attempts": 0}},
+        ),
+    )
+    before = len(outside.internet.canary())
+    outside.behave("web", statuses=(503, 503), path="/tried")
+    assert space.call("http://echo.test/tried").status == 200
+    assert len(outside.seen(before, "request", "web")) == 3
+    outside.behave("web", statuses=(503, 503), path="/once")
+    assert space.call("http://echo.test/once").status == 503
+    outside.behave("web")
+
+
+def test_faults(space: Space, outside: Outside) -> None:
+    outside.open("web")
+    always = {"percentage": {"value": 100}}
+    space.apply(
+        entry(ECHO, "80/HTTP"),
+        routes(
+            {
+                "match": [{"headers": {"end-user": {"exact": "jason"}}}],
+                "fault": {"abort": {"httpStatus": 555, **always}},
+            },
+            {
+                "match": [{"uri": {"prefix": "/slow"}}],
+                "fault": {"delay": {"fixedDelay": "0.7s", **always}},
+            },
+            {},
+        ),
+    )
+    assert space.call("http://echo.test/", "-H", "end-user: jason").status == 555
+    assert space.call("http://echo.test/").status == 200
+    slow = space.call("http://echo.test/slowly")
+    assert slow.status == 200
+    assert slow.seconds > 0.6
+
+
+def test_mirror(space: Space, outside: Outside) -> None:
+    outside.open("web", "many-a")
+    space.apply(
+        entry(ECHO, "80/HTTP"),
+        entry("a.many.test", "80/HTTP"),
+        routes({"mirror": {"host": "a.many.test"}, "mirrorPercentage": {"value": 100}}),
+    )
+    before = len(outside.internet.canary())
+    assert space.call("http://echo.test/copied").json()["server"] == "web"
+    space.exec("sleep", "0.5")
+    assert [each["path"] for each in outside.seen(before, "request", "many-a")] == ["/copied"]
+
+
+def test_split(space: Space, outside: Outside) -> None:
+    outside.open("many-a", "many-b")
+    shares = [
+        {"destination": {"host": "a.many.test"}, "weight": 50},
+        {"destination": {"host": "b.many.test"}, "weight": 50},
+    ]
+    space.apply(
+        entry("a.many.test", "80/HTTP"),
+        entry("b.many.test", "80/HTTP"),
+        routes(
+            {"match": [{"uri": {"exact": "/b"}}], "route": shares[1:]},
+            {"route": shares},
+            hosts=("a.many.test",),
+        ),
+    )
+    assert space.call("http://a.many.test/b").json()["server"] == "many-b"
+    found = {space.call("http://a.many.test/").json()["server"] for _ in range(24)}
+    assert found == {"many-a", "many-b"}
+
+
+def test_what_is_matched_changed_and_answered(space: Space, outside: Outside) -> None:
+    outside.open("web")
+    space.apply(
+        entry(ECHO, "80/HTTP"),
+        routes(
+            {
+                "match": [{"uri": {"prefix": "/old"}, "queryParams": {"v": {"exact": "1"}}}],
+                "rewrite": {"uri": "/new", "authority": "ws.test"},
+                "headers": {
+                    "request": {"set": {"x-said": "yes"}, "remove": ["x-gone"]},
+                    "response": {"add": {"x-back": "b"}, "remove": ["x-server"]},
+                },
+            },
+            {
+                "match": [{"uri": {"regex": "/moved/[0-9]+"}}],
+                "redirect": {"uri": "/there", "authority": "c.example.com"},
+            },
+            {
+                "match": [{"method": {"exact": "DELETE"}, "withoutHeaders": {"x-sure": {}}}],
+                "directResponse": {"status": 405, "body": {"string": "not so fast"}},
+            },
+            {"match": [{"uri": {"exact": "/Some"}, "ignoreUriCase": True}]},
+        ),
+    )
+    said = space.call("http://echo.test/older?v=1", "-H", "x-gone: 1")
+    # A prefix is a plain one.
+    assert (said.json()["path"], said.json()["host"]) == ("/newer?v=1", "ws.test")
+    assert said.seen["x-said"] == ["yes"]
+    assert "x-gone" not in said.seen
+    assert (said.header("x-back"), said.header("x-server")) == ("b", "")
+    moved = space.call("http://echo.test/moved/7")
+    assert (moved.status, moved.header("location")) == (301, "http://c.example.com/there")
+    assert space.call("http://echo.test/some", "-X", "DELETE").body == "not so fast"
+    assert space.call("http://echo.test/some").status == 200
+    # What no route is for is not there, as in Istio.
+    assert space.call("http://echo.test/other").status == 404
+
+
+def test_pools(space: Space, outside: Outside) -> None:
+    outside.open("web")
+    pool = {
+        "tcp": {"maxConnections": 1},
+        "http": {"http1MaxPendingRequests": 1, "http2MaxRequests": 1},
+    }
+    space.apply(entry(ECHO, "80/HTTP"), rule(ECHO, {"connectionPool": pool}))
+    asked = "curl -s -o /dev/null -w '%{http_code} ' 'http://echo.test/?delay=1' & "
+    said = space.exec("sh", "-c", asked * 5 + "wait").split()
+    assert sorted(set(said)) == ["200", "503"]
+
+
+def test_outliers_and_consistent_hash(space: Space, outside: Outside) -> None:
+    outside.open("many-a", "many-b", "many-c")
+    policy = {
+        "loadBalancer": {"consistentHash": {"httpHeaderName": "x-user"}},
+        "outlierDetection": {
+            "consecutive5xxErrors": 1,
+            "interval": "1s",
+            "baseEjectionTime": "60s",
+            "maxEjectionPercent": 100,
+        },
+    }
+    space.apply(entry("many.test", "80/HTTP"), rule("many.test", policy))
+    ask = lambda: space.call("http://many.test/", "-H", "x-user: me")  # noqa: E731
+    server = ask().json()["server"]
+    assert {ask().json()["server"] for _ in range(6)} == {server}
+    outside.behave(server, status=500)
+    assert ask().status == 500
+    assert ask().json()["server"] != server
+    outside.behave(server)
+
+
+def test_export_to(spaces: Spaces, outside: Outside) -> None:
+    outside.open("web", "many-a")
+    one, other = spaces(), spaces()
+    one.apply(
+        entry(ECHO, "80/HTTP"),
+        entry("a.many.test", "80/HTTP", exportTo=[".", other.namespace]),
+    )
+    assert one.call("http://echo.test/").status == 200
+    assert other.call("http://echo.test/").status in (0, 403)
+    assert other.call("http://a.many.test/").status == 200
+    # What becomes of one's own calls is one's own to say, and of nobody else's.
+    other.apply(routes({"timeout": "0.2s"}, hosts=("a.many.test",)))
+    assert other.call("http://a.many.test/?delay=1").status == 504
+    assert one.call("http://a.many.test/?delay=1").status == 200
+
+
+def test_services_of_type_external_name_have_rules_and_tunings(
+    space: Space, outside: Outside
+) -> None:
+    outside.open("web")
+    spec = {"type": "ExternalName", "externalName": ECHO, "ports": [{"name": "http", "port": 80}]}
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "bin"}, "spec": spec}
+    space.apply(
+        json.dumps(service),
+        routes({"timeout": "0.3s"}, hosts=("bin",)),
+        rule("bin", {"connectionPool": {"http": {"maxRequestsPerConnection": 1}}}),
+    )
+    assert space.call("http://bin/").status == 200
+    assert space.call("http://bin/?delay=1").status == 504
+
+
+def test_a_sidecar_that_would_open_everything_is_refused(space: Space) -> None:
+    policy = {"outboundTrafficPolicy": {"mode": "ALLOW_ANY"}}
+    said = space.apply(document("Sidecar", policy), status=1)
+    assert "spec.outboundTrafficPolicy.mode: what nobody declares is denied, always" in said
+    space.apply(document("Sidecar", {"outboundTrafficPolicy": {"mode": "REGISTRY_ONLY"}}))
+    assert space.call("http://echo.test/").status in (0, 403)
+
+
+def test_what_is_converted_does_the_same(space: Space, outside: Outside) -> None:
+    outside.open("web")
+    istio = "\n---\n".join(
+        (
+            entry(ECHO, "80/HTTP/443"),
+            rule(ECHO, {"tls": {"mode": "SIMPLE"}}),
+            routes(
+                {"match": [{"uri": {"prefix": "/a"}}], "rewrite": {"uri": "/b"}, "timeout": "0.5s"}
+            ),
+        )
+    )
+    native = space.mesh.outgate("convert", "-n", space.namespace, "-f", "-", text=istio)
+    kinds = {each["kind"] for each in yaml.safe_load_all(native)}
+    assert kinds == {"ExternalService"}
+    space.apply(native)
+    said = space.call("http://echo.test/ab").json()
+    assert (said["scheme"], said["path"]) == ("https", "/bb")
+    assert space.call("http://echo.test/a?delay=1").status == 504
+    assert space.call("http://echo.test/c").status == 404
