@@ -26,8 +26,8 @@ spec:
 """
 STRANGE = """
 ---
-apiVersion: v1
-kind: ConfigMap
+apiVersion: networking.k8s.io/v1
+kind: Ingress
 metadata: {name: settings}
 """
 
