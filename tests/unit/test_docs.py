@@ -28,3 +28,11 @@ def test_each_invariant_has_its_test() -> None:
             if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)
         }
         assert name in functions, f"{file} has no {name}"
+
+
+def test_the_sample_is_the_one_that_is_shown() -> None:
+    page = (ROOT / "docs/external-services.md").read_text(encoding="utf-8")
+    sample = (ROOT / "samples/httpbin.yaml").read_text(encoding="utf-8")
+    comment, _, rest = sample.partition("\n")
+    assert comment.startswith("# ")
+    assert f"```yaml\n{rest}```" in page

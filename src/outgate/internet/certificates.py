@@ -61,7 +61,7 @@ class Authority:
             .add_extension(_key_usage(signs_certificates=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([use]), critical=False)
             .add_extension(authority, critical=False)
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName(issued_to)]), critical=False)
+            .add_extension(_names(issued_to), critical=False)
             .sign(issuer_key, hashes.SHA256())
         )
         pair = Pair(self._folder / f"{host}.pem", self._folder / f"{host}.key")
@@ -109,3 +109,8 @@ def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
         encipher_only=False,
         decipher_only=False,
     )
+
+
+def _names(host: str) -> x509.SubjectAlternativeName:
+    """Return a host's names: those below it too, as many certificates have."""
+    return x509.SubjectAlternativeName([x509.DNSName(host), x509.DNSName(f"*.{host}")])

@@ -150,6 +150,7 @@ class Plan:
         """Return the DNS records that there are at first; every other name does not exist."""
         hosts = {
             "httpbin.org": (_HTTPBIN,),
+            "www.httpbin.org": (_HTTPBIN,),
             "www.google.com": (_GOOGLE,),
             "tcp.test": (_TCP,),
             "banner.test": (_BANNER,),

@@ -25,6 +25,7 @@ STAND_INS = {
 DOCUMENTS = [
     ("README.md", "", ["curl http://httpbin.org/headers"]),
     ("docs/task.md", BEGIN, []),
+    ("docs/external-services.md", BEGIN, []),
     ("docs/untrusted-code.md", "", []),
     ("docs/kube-inject.md", "", []),
 ]
