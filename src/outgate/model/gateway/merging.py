@@ -87,7 +87,8 @@ def rules(made: Group, found: Mapping[Source, Route], known: Known) -> tuple[Rul
     """Return what a group says, in the order in which it counts; what no HTTP rule matches is answered with 404."""
     ranked: list[tuple[Rank, Rule]] = []
     for source, numbers in made.ports.items():
-        ranked += _ranked(found[source], numbers, known)
+        if kind_of(found[source]) in HTTP_KINDS:
+            ranked += _ranked(found[source], numbers, known)
     ordered = [rule for _, rule in sorted(ranked, key=lambda each: each[0])]
     http = sorted(
         {
@@ -112,16 +113,15 @@ def _rule(
 ) -> Rule:
     kind = kind_of(route)
     source = f"{kind.lower()}/{route.metadata.name}"
-    is_http = kind in HTTP_KINDS
-    matches = (match,) if is_http else ()
+    matches = (match,)
     backends = tuple(_backends(route, rule.backends, known))
     usable = any(each.weight and each.target != NOWHERE for each in backends)
-    if is_http and (rule.unsupported or (rule.redirect is None and not usable)):
+    if rule.unsupported or (rule.redirect is None and not usable):
         return Rule(matches=matches, ports=ports, answer=_BROKEN[kind], source=source)
     return Rule(
         matches=matches,
         ports=ports,
-        backends=backends or (() if rule.redirect else (Backend(NOWHERE),)),
+        backends=backends,
         redirect=rule.redirect,
         rewrite=rule.rewrite,
         request=rule.request,

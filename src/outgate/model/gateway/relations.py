@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from outgate.model.declarations import Declarations, Routing, Source
-from outgate.model.gateway import merging, tlspolicies
+from outgate.model.gateway import connecting, merging, tlspolicies
 from outgate.model.gateway.known import Known, grants_of, object_of
 from outgate.model.gateway.merging import Group
 from outgate.model.gateway.resolving import Reason, Refusal, kind_of, objects, references, resolve
@@ -194,13 +194,15 @@ class Relations:
         self, source: Source, made: Group, found: dict[Source, Route]
     ) -> Declarations | None:
         rules = merging.rules(made, found, self.known)
-        if made.place is None or not rules:
+        tunings = connecting.tunings(made, found, self.known)
+        if made.place is None or not (rules or tunings):
             return None
         holding = [found[each] for each in made.ports]
         oldest = min(holding, key=lambda each: each.metadata.creation_timestamp)
         routing = Routing(made.place.name, rules, "spec.parentRefs")
         created = oldest.metadata.creation_timestamp
-        return Declarations(source, oldest.location, created, routings=(routing,))
+        routings = (routing,) if rules else ()
+        return Declarations(source, oldest.location, created, routings=routings, tunings=tunings)
 
     def speaking(self, meant: Object) -> frozenset[Source]:
         """Return the routes and policies that refer to an object."""

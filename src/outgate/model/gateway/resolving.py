@@ -77,6 +77,9 @@ def _attach(route: Route, parent: Parent, place: Place) -> Attachment | Refusal:
         message = f"{meant} has no port {parent.section or parent.port}"
         return Refusal(Reason.NO_MATCHING_PARENT, message, parent.path)
     kind = kind_of(route)
+    if kind not in HTTP_KINDS and meant.namespace != route.metadata.namespace:
+        message = f"a {kind} holds for all callers: it must be in the namespace of {meant}"
+        return Refusal(Reason.NOT_ALLOWED_BY_LISTENERS, message, parent.path)
     fitting = tuple(port.number for port in ports if _fits(kind, port.protocol))
     if not fitting:
         spoken = ports[0].protocol.value.upper()
