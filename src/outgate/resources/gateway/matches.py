@@ -16,6 +16,8 @@ _PATHS = {
     "RegularExpression": Comparison.REGEX,
 }
 _TEXTS = {"Exact": Comparison.EXACT, "RegularExpression": Comparison.REGEX}
+HTTP_FIELDS = ("path", "headers", "queryParams", "method")
+GRPC_FIELDS = ("method", "headers")
 _FIELDS = ("type", "name", "value")
 _LONGEST_PATH = 1024
 _PATH = re.compile(r"(?:[-A-Za-z0-9/._~!$&'()*+,;=:@]|%[0-9a-fA-F]{2})+")
@@ -28,7 +30,7 @@ ANY_SEGMENT = "[^/]+"
 
 def http(check: Checker, entry: Fields, path: str) -> Match:
     """Read one of `matches` of an HTTPRoute; one that says nothing is every path."""
-    check.unknown_fields(entry, path, ("path", "headers", "queryParams", "method"))
+    check.unknown_fields(entry, path, HTTP_FIELDS)
     method = check.choice(entry, path, "method", METHODS)
     return Match(
         path=_path(check, entry, path),
@@ -40,7 +42,7 @@ def http(check: Checker, entry: Fields, path: str) -> Match:
 
 def grpc(check: Checker, entry: Fields, path: str) -> Match:
     """Read one of `matches` of a GRPCRoute: its method is a path of HTTP, `/SERVICE/METHOD`."""
-    check.unknown_fields(entry, path, ("method", "headers"))
+    check.unknown_fields(entry, path, GRPC_FIELDS)
     return Match(path=_called(check, entry, path), headers=_fields(check, entry, path, "headers"))
 
 

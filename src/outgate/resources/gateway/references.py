@@ -14,10 +14,10 @@ SERVICE, XBACKEND = ("", "Service"), (X_GROUP, "XBackend")
 """Group and kind of what can be called."""
 CALLABLE = (SERVICE, XBACKEND)
 
-_PARENT = frozenset(("group", "kind", "namespace", "name", "sectionName", "port"))
+PARENT_FIELDS = frozenset(("group", "kind", "namespace", "name", "sectionName", "port"))
 _OBJECT = ("group", "kind", "name", "namespace", "port")
-_BACKEND = frozenset((*_OBJECT, "weight"))
-_TARGET = frozenset(("group", "kind", "name", "sectionName"))
+BACKEND_FIELDS = frozenset((*_OBJECT, "weight"))
+TARGET_FIELDS = frozenset(("group", "kind", "name", "sectionName"))
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -77,11 +77,11 @@ def parents(check: Checker, spec: Fields, namespace: str) -> tuple[Parent, ...]:
     found = []
     for index, entry in check.items(spec, "spec", "parentRefs"):
         path = item("spec.parentRefs", index)
-        check.unknown_fields(entry, path, _PARENT)
+        check.unknown_fields(entry, path, PARENT_FIELDS)
         section = check.string(entry, path, "sectionName") or ""
         number = port(check, entry, path) or 0
         if (meant := _object(check, entry, path, namespace, (GROUP, "Gateway"))) is not None:
-            written = tuple((key, entry[key]) for key in sorted(_PARENT & entry.keys()))
+            written = tuple((key, entry[key]) for key in sorted(PARENT_FIELDS & entry.keys()))
             found.append(Parent(meant, path, section, number, written))
     return tuple(found)
 
@@ -90,7 +90,7 @@ def backend(
     check: Checker, entry: Fields, path: str, namespace: str, more: tuple[str, ...] = ()
 ) -> Reference | None:
     """Read a backend with its weight; `more` are fields that the caller reads."""
-    check.unknown_fields(entry, path, _BACKEND | frozenset(more))
+    check.unknown_fields(entry, path, BACKEND_FIELDS | frozenset(more))
     weight = entry.get("weight")
     if type(weight) is not int and weight is not None:
         check.error(child(path, "weight"), "must be a whole number")
@@ -117,7 +117,7 @@ def policy_targets(check: Checker, spec: Fields, namespace: str) -> tuple[Policy
     found = []
     for index, entry in check.items(spec, "spec", "targetRefs"):
         path = item("spec.targetRefs", index)
-        check.unknown_fields(entry, path, _TARGET)
+        check.unknown_fields(entry, path, TARGET_FIELDS)
         section = check.string(entry, path, "sectionName") or ""
         for key in ("group", "kind"):
             if entry.get(key) is None:

@@ -11,7 +11,7 @@ from outgate.resources.paths import child, item, quote
 
 CA_KINDS = (("", "ConfigMap"), ("", "Secret"))
 CA_KEY = "ca.crt"
-_FIELDS = ("caCertificateRefs", "wellKnownCACertificates", "hostname", "subjectAltNames")
+FIELDS = ("caCertificateRefs", "wellKnownCACertificates", "hostname", "subjectAltNames")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def validation(check: Checker, parent: Fields, path: str, namespace: str) -> Val
     given, here = check.mapping(parent, path, "validation"), child(path, "validation")
     if given is None:
         return None
-    check.unknown_fields(given, here, _FIELDS)
+    check.unknown_fields(given, here, FIELDS)
     host = reading.required(check, given, here, "hostname", "the name in the certificate") or ""
     if host:
         check.flaw(child(here, "hostname"), hostname(host))

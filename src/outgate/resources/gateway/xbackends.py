@@ -15,6 +15,7 @@ from outgate.resources.names import dns_label
 from outgate.resources.paths import child
 from outgate.resources.problems import Location, Problem, Severity
 
+TLS_FIELDS = ("mode", "clientCertificateRef", "validation")
 FIELDS = frozenset(("type", "port", "externalHostname", "protocol", "tls"))
 _PROTOCOLS = ("HTTP", "HTTP2", "HTTP11", "H2C", "GRPC", "TCP", "MCP")
 
@@ -117,7 +118,7 @@ def _tls(check: Checker, spec: Fields, namespace: str) -> BackendTLS | None:
     given, path = check.mapping(spec, "spec", "tls"), "spec.tls"
     if given is None:
         return None
-    check.unknown_fields(given, path, ("mode", "clientCertificateRef", "validation"))
+    check.unknown_fields(given, path, TLS_FIELDS)
     mode = check.choice(given, path, "mode", tuple(TLSMode))
     if mode is None:
         if not given.get("mode"):
