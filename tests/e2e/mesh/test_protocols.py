@@ -152,6 +152,25 @@ def test_https_is_opened_and_verified_or_refused(space: Space, outside: Outside)
     assert space.call("http://odd.wild.test:443/").status == 503
 
 
+def test_tls_is_passed_through_by_its_server_name(space: Space, outside: Outside) -> None:
+    outside.open("web", "wild")
+    space.apply(external("echo", "echo.test", "name: tls, port: 443, protocol: TLS"))
+    ca = ca_file(space, outside)
+    said = space.call("https://echo.test/", "--cacert", ca).json()
+    assert (said["sni"], said["scheme"]) == ("echo.test", "https")
+    address = space.exec("getent", "ahosts", "echo.test").split()[0]
+    before = len(outside.internet.canary())
+    # The same address, another server name.
+    other = space.call(
+        "https://a.wild.test/", "--cacert", ca, "--resolve", f"a.wild.test:443:{address}"
+    )
+    assert (other.status, outside.seen(before, "tls", "wild")) == (0, [])
+    # What is no TLS is refused, and so is another port.
+    assert space.call("http://echo.test:443/").status in (0, 403)
+    assert space.call("http://echo.test/").status in (0, 403)
+    assert not outside.seen(before, "request", "web")
+
+
 def test_grpc_with_tls(space: Space, outside: Outside) -> None:
     outside.open("grpc")
     space.apply(external("rpc", "grpc.test", "name: rpc, port: 50052, protocol: GRPC, tls: {}"))
