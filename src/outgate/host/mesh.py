@@ -25,6 +25,7 @@ from outgate.xds import snapshot as xds
 from outgate.xds.clusters import Upstream
 from outgate.xds.egress import Callers, Delta, Key, Programmed, Site
 from outgate.xds.materials import Vault
+from outgate.xds.policing.following import Policing
 from outgate.xds.private import Private
 
 
@@ -39,6 +40,7 @@ class Mesh:
     vault: Vault = field(default_factory=Vault)
     private: Private = field(default_factory=Private)
     relations: Relations = field(default_factory=Relations)
+    policing: Policing = field(default_factory=Policing)
     files: dict[str, dict[Source, Resource]] = field(default_factory=dict)
     wrong: dict[str, tuple[Problem, ...]] = field(default_factory=dict)
     owners: dict[Source, set[str]] = field(default_factory=dict)
@@ -48,7 +50,7 @@ class Mesh:
 
     def start(self) -> Delta:
         """Return what is programmed before there is any service or pod."""
-        return Delta(egress.shared(self.site, self.upstream))
+        return Delta(egress.shared(self.site, self.upstream)).and_then(self.policing.start())
 
     def problems(self) -> tuple[Problem, ...]:
         """Return all that is wrong with the manifests, sorted."""
@@ -153,7 +155,7 @@ class Mesh:
     def _forwards(self) -> bool:
         return any(each.include for each in self.workloads.values())
 
-    def _program(self, sources: Iterable[Source], pods: Iterable[Name] = ()) -> Delta:
+    def _program(self, sources: Iterable[Source], pods: Collection[Name] = ()) -> Delta:
         changes: list[tuple[Source, Declarations | None]] = []
         named = sorted(sources)
         for source in named:
@@ -184,7 +186,17 @@ class Mesh:
         )
         if self.programmed.http_ports != before:
             touched |= set(self.workloads)
-        return self._with_workloads(delta, touched).and_then(self.vault.delta())
+        delta = self._with_workloads(delta, touched).and_then(self.vault.delta())
+        ruled = self.policing.follow(change, self.assembly, self.programmed, self._pods_in)
+        if pods:
+            known = {each.namespace for each in pods} - change.policies
+            ruled = self.policing.update_pods(known, self._pods_in).and_then(ruled)
+        # Rules come first: what is new must not be called before they are there.
+        return ruled.and_then(delta)
+
+    def _pods_in(self, namespace: str) -> tuple[Workload, ...]:
+        found = (each for each in self.workloads.values() if each.name.namespace == namespace)
+        return tuple(sorted(found, key=lambda each: each.name))
 
     def _hold(self, source: Source, new: Declarations | None) -> None:
         old = self.assembly.declared.get(source)

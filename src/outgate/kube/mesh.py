@@ -24,6 +24,7 @@ from outgate.xds import egress
 from outgate.xds.clusters import Upstream
 from outgate.xds.egress import Callers, Delta, Programmed, Site
 from outgate.xds.materials import Vault
+from outgate.xds.policing.following import Policing
 
 Derived = tuple[Resource | None, Declarations | None]
 """A resource that is valid, and what it declares by itself."""
@@ -39,6 +40,7 @@ class Mesh:
     assembly: Assembly = field(default_factory=Assembly)
     vault: Vault = field(default_factory=Vault)
     relations: Relations = field(default_factory=Relations)
+    policing: Policing = field(default_factory=Policing)
     wrong: dict[Source, tuple[Problem, ...]] = field(default_factory=dict)
     """What is wrong with each resource by itself."""
     affected: set[Source] = field(default_factory=set)
@@ -50,7 +52,7 @@ class Mesh:
 
     def start(self) -> Delta:
         """Return what is programmed before there is any resource."""
-        return Delta(egress.shared(self.site, self.upstream))
+        return Delta(egress.shared(self.site, self.upstream)).and_then(self.policing.start())
 
     def problems(self, source: Source) -> tuple[Problem, ...]:
         """Return all that is wrong with a resource."""

@@ -25,8 +25,8 @@ from outgate.traffic.permitting import (
 )
 from outgate.traffic.routing import Comparison, Field, Text
 
-NO_POLICY, NO_RULE = "none", "no-rule"
-"""What stands for a policy where none is enforced, and where no rule allows a call."""
+NO_POLICY, NO_RULE = "declared", "no rule of an EgressPolicy in this namespace allows it"
+"""What decides where no policy is enforced, and where no rule allows a call."""
 
 AMBIGUOUS = r".*(//|/\.\.?(/|$)|\\|;|%(2[dDeEfF5]|3[0-9]|4[1-9a-fA-F]|5[0-9aAcCfF]|6[1-9a-fA-F]|7[0-9aAeE]|00)).*"
 """Paths that servers read in more than one way: empty and dot segments, parameters, and encoded letters, digits, dots,

@@ -18,6 +18,8 @@ ORDER = (
     SECRET,
     CLUSTER,
     _PREFIX + "config.endpoint.v3.ClusterLoadAssignment",
+    # Filters that listeners refer to: a listener waits for its own.
+    _PREFIX + "config.core.v3.TypedExtensionConfig",
     LISTENER,
     _PREFIX + "config.route.v3.ScopedRouteConfiguration",
     _PREFIX + "config.route.v3.RouteConfiguration",

@@ -109,15 +109,63 @@ def http_log(path: str, caller: Caller) -> list[dict[str, Any]]:
         "status": "%RESPONSE_CODE%",
         "details": "%RESPONSE_CODE_DETAILS%",
     }
+    rule = _ruled("policy_enforced_effective_policy_id")
+    reason = _first(rule, {"command": "ROUTE_NAME"}, _metadata("LISTENER", "reason"))
     decided = {
-        "decision": _first(_metadata("ROUTE", "decision"), _metadata("LISTENER", "decision")),
-        "reason": _first({"command": "ROUTE_NAME"}, _metadata("LISTENER", "reason")),
+        "decision": _first(
+            _ruled("policy_enforced_engine_result"),
+            _metadata("ROUTE", "decision"),
+            _metadata("LISTENER", "decision"),
+        ),
+        "reason": reason,
+        "audit": _first(_ruled("audit_shadow_effective_policy_id")),
     }
+    stopped = decided | {"decision": "denied"}
     refused = {"decision": "denied", "reason": NOT_HTTP}
+    is_call = _has_method(present=True)
     return [
-        *_log(path, call | decided, _has_method(present=True)),
+        *_log(path, call | decided, _every(is_call, _stopped(by_rule=False))),
+        *_log(path, call | stopped, _every(is_call, _stopped(by_rule=True))),
         *_log(path, call | refused, _has_method(present=False)),
     ]
+
+
+def _ruled(key: str) -> dict[str, str]:
+    """Return what the filter for policies wrote (`policing`)."""
+    return {"command": "DYNAMIC_METADATA", "param": f"envoy.filters.http.rbac:{key}"}
+
+
+LIMITED = ("local_rate_limited", "request_rate_limited")
+"""Details of answers to calls beyond a limit."""
+NOT_COUNTED, NO_CREDENTIAL = "rate_limiter_error", "failed_to_inject_credential"
+_STOPPED_STATUSES = (401, 429, 503)
+
+
+def _stopped(*, by_rule: bool) -> dict[str, Any]:
+    """Return whether a rule that allows a call stopped it after all; the expression is for few statuses only."""
+    details = ", ".join(f"'{each}'" for each in (*LIMITED, NOT_COUNTED, NO_CREDENTIAL))
+    found = f"response.code_details in [{details}]"
+    if by_rule:
+        statuses = [_status("EQ", each) for each in _STOPPED_STATUSES]
+        return _every({"or_filter": {"filters": statuses}}, _expression(found))
+    others = _every(*(_status("NE", each) for each in _STOPPED_STATUSES))
+    return {"or_filter": {"filters": [others, _expression(f"!({found})")]}}
+
+
+def _status(operator: str, status: int) -> dict[str, Any]:
+    value = {"default_value": status, "runtime_key": "outgate.none"}
+    return {"status_code_filter": {"comparison": {"op": operator, "value": value}}}
+
+
+def _expression(expression: str) -> dict[str, Any]:
+    config = typed(
+        "extensions.access_loggers.filters.cel.v3.ExpressionFilter", expression=expression
+    )
+    return {"extension_filter": {"name": "cel", "typed_config": config}}
+
+
+def _every(*filters: dict[str, Any]) -> dict[str, Any]:
+    return {"and_filter": {"filters": list(filters)}}
 
 
 def _metadata(kind: str, key: str) -> dict[str, str]:
@@ -141,26 +189,40 @@ def connection_log(path: str, caller: Caller) -> list[dict[str, Any]]:
     inner = (f"'envoy://{each}'" for each in (f"{naming.LATE}/", "wild|"))
     begins = " || ".join(f"upstream.address.startsWith({each})" for each in inner)
     late = f"has(upstream.address) && ({begins})"
-    elsewhere = typed(
-        "extensions.access_loggers.filters.cel.v3.ExpressionFilter", expression=f"!({late})"
-    )
     return _log(
         path,
         _common(caller, "tcp")
         | {
             "destination": "%DOWNSTREAM_LOCAL_ADDRESS%",
-            "decision": f"%CEL({_FOUND} ? 'allowed' : 'denied')%",
-            "reason": f"%CEL({_FOUND} ? 'declared' : '{NOT_DECLARED_TCP}')%",
+            **_decided(f"b'{NOT_DECLARED_TCP}'"),
             **_DESTINATION,
         },
-        {"extension_filter": {"name": "cel", "typed_config": elsewhere}},
+        _expression(f"!({late})"),
     )
+
+
+def _decided(unknown: str) -> dict[str, str]:
+    """Return what is logged of a decision on a connection; `unknown` is an expression, for where no cluster is.
+
+    A cluster that is denied is one that is there, without endpoints.
+    """
+    found = f"({_FOUND} && xds.cluster_name != '{naming.DENY}')"
+    denied, allowed = (
+        f"filter_state['{key}']" for key in (naming.STATE_DENIED, naming.STATE_ALLOWED)
+    )
+    ruled = f"('{naming.STATE_DENIED}' in filter_state)"
+    by = f"({ruled} ? ({denied} == b'declared' ? {allowed} : {denied}) : b'declared')"
+    return {
+        "decision": f"%CEL({found} ? 'allowed' : 'denied')%",
+        "reason": f"%CEL({found} || ({ruled} && {denied} != b'declared') ? {by} : {unknown})%",
+        "audit": f"%FILTER_STATE({naming.STATE_AUDIT}:PLAIN)%",
+    }
 
 
 def tls_log(path: str, caller: Caller) -> list[dict[str, Any]]:
     """Return the access log of TLS that is passed through: found by its server name, or denied."""
     unknown = (
-        f"(connection.requested_server_name == '' ? '{NO_SERVER_NAME}' : '{NOT_DECLARED_TLS}')"
+        f"(connection.requested_server_name == '' ? b'{NO_SERVER_NAME}' : b'{NOT_DECLARED_TLS}')"
     )
     return _log(
         path,
@@ -168,8 +230,7 @@ def tls_log(path: str, caller: Caller) -> list[dict[str, Any]]:
         | {
             "destination": "%DOWNSTREAM_LOCAL_ADDRESS%",
             "server_name": "%REQUESTED_SERVER_NAME%",
-            "decision": f"%CEL({_FOUND} ? 'allowed' : 'denied')%",
-            "reason": f"%CEL({_FOUND} ? 'declared' : {unknown})%",
+            **_decided(unknown),
             **_DESTINATION,
         },
     )
@@ -219,15 +280,39 @@ def http_denial(caller: Caller) -> dict[str, Any]:
         "    ports: [{port: %DOWNSTREAM_LOCAL_PORT%, name: http}]\n"
         "  END\n"
     )
+    who = (
+        f"outgate: denied: pod {caller.pod} in namespace {caller.namespace} ({caller.identity}) may not call"
+        " %REQ(:METHOD)% http://%REQ(:AUTHORITY)%%PATH(NQ)% at %DOWNSTREAM_LOCAL_ADDRESS%:\n"
+    )
+    rule = "%DYNAMIC_METADATA(envoy.filters.http.rbac:policy_enforced_effective_policy_id)%"
+    ask = f"outgate explain -n {caller.namespace} {caller.pod} http://%REQ(:AUTHORITY)%%PATH(NQ)% says more.\n"
+    undeclared = NOT_DECLARED.replace(" ", "_")
+    denied = "response.code_details.startsWith('rbac_access_denied')"
+    limited = " || ".join(f"response.code_details == '{each}'" for each in LIMITED)
+    uncounted = f"response.code_details == '{NOT_COUNTED}'"
+    lacking = f"response.code_details == '{NO_CREDENTIAL}'"
+    beyond = f"outgate: more calls than {rule} allows.\n"
+    asleep = f"outgate: the rate-limit service that {rule} needs does not answer.\n"
+    missing = f"outgate: the credential that {rule} puts in is missing, so the call was not made.\n"
     return {
         "mappers": [
-            {
-                "filter": {"response_flag_filter": {"flags": ["NR"]}},
-                "status_code": 403,
-                "body_format_override": {
-                    "text_format_source": {"inline_string": body},
-                    "content_type": "text/plain; charset=utf-8",
-                },
-            }
+            _mapper({"response_flag_filter": {"flags": ["NR"]}}, 403, body),
+            _mapper(
+                _expression(f"{denied} && response.code_details.contains('{undeclared}')"),
+                403,
+                body,
+            ),
+            _mapper(_expression(denied), 403, f"{who}%RESPONSE_CODE_DETAILS%\n{ask}"),
+            _mapper(_expression(limited), 429, beyond),
+            _mapper(_expression(uncounted), 503, asleep),
+            _mapper(_expression(lacking), 503, missing),
         ]
     }
+
+
+def _mapper(which: dict[str, Any], status: int, body: str) -> dict[str, Any]:
+    text = {
+        "text_format_source": {"inline_string": body},
+        "content_type": "text/plain; charset=utf-8",
+    }
+    return {"filter": which, "status_code": status, "body_format_override": text}

@@ -10,6 +10,7 @@ from outgate.settings import Settings
 from outgate.xds import denials, naming
 from outgate.xds.building import ADS, seconds, typed
 from outgate.xds.denials import Caller
+from outgate.xds.policing.filters import of_calls
 
 TUNNELLED_SECONDS = 20
 """How long an HTTP connection that came by a tunnel is kept; the answer after that is its last. So clients of an egress
@@ -103,6 +104,7 @@ def _filters(
     who = f"{caller.namespace}/{caller.pod}"
     return [
         _filter(naming.FAULT, "fault.v3.HTTPFault"),
+        *of_calls(),
         *([first] if upgraded else whole),
         _state(naming.CALLER, naming.STATE_CALLER, "envoy.hashable_string", who, off=True),
         _filter(naming.ON_DEMAND, "on_demand.v3.OnDemand"),

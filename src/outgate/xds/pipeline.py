@@ -15,6 +15,7 @@ from outgate.xds import denials, http, naming
 from outgate.xds.bootstraps import BUFFER_BYTES
 from outgate.xds.building import seconds, typed
 from outgate.xds.denials import Caller
+from outgate.xds.policing import filters
 
 SNIFF_SECONDS = 0.04
 """How long a listener waits for a client's first bytes: denials must come within 0.1 s. On a declared HTTP port a
@@ -84,7 +85,8 @@ def connection_chain(
     """
     key = "%DOWNSTREAM_LOCAL_ADDRESS%"
     chosen = _choosing(caller, naming.raw_prefix(caller.namespace if local else "") + key)
-    return [chosen, tcp_proxy(settings, "tcp", denials.connection_log(log, caller))]
+    proxy = tcp_proxy(settings, "tcp", denials.connection_log(log, caller))
+    return [chosen, *filters.of_connections(filters.TCP), proxy]
 
 
 def tls_chain(
@@ -93,7 +95,8 @@ def tls_chain(
     """Return the filters of TLS that is passed through: to the cluster that its server name and port name."""
     key = "%REQUESTED_SERVER_NAME%:%DOWNSTREAM_LOCAL_PORT%"
     chosen = _choosing(caller, naming.tls_prefix(caller.namespace if local else "") + key)
-    return [chosen, tcp_proxy(settings, "tls", denials.tls_log(log, caller))]
+    proxy = tcp_proxy(settings, "tls", denials.tls_log(log, caller))
+    return [chosen, *filters.of_connections(filters.TLS), proxy]
 
 
 def _choosing(caller: Caller, cluster: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from outgate.traffic.routing import Comparison, Fault, Field, Match, Rule, Text
 from outgate.xds import actions, building, denials, edits, matching, naming
 from outgate.xds import extensions as ext
 from outgate.xds.actions import Called
+from outgate.xds.policing.facts import ELSEWHERE, facts
 
 _ASKS = Field("accept-encoding", Text(Comparison.PRESENT))
 
@@ -62,7 +63,7 @@ def _route(
     matching.on_port(route.match, port.number)
     for each in callers:
         matching.by(route.match, each)
-    note(route, service=str(destination.name), decision=denials.ALLOWED)
+    note(route, service=str(destination.name), decision=denials.ALLOWED, **facts(destination))
     if isinstance(destination, External) and destination.source:
         note(route, resource=destination.source)
     return route
@@ -120,6 +121,8 @@ def _add_rule(
         matching.fill(route.match, wanted)
         if rule.source:
             note(route, rule=rule.source)
+        if rule.backends or rule.mirrors:
+            note(route, **{ELSEWHERE: rule.source or denials.DECLARED})
         _act(route, called, rule, wanted)
         edits.headers(route, rule.request, rule.response)
         for name, config in _filters(rule, decompress=decompress):

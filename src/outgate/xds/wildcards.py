@@ -24,6 +24,7 @@ from outgate.xds import (
 )
 from outgate.xds.building import typed
 from outgate.xds.clusters import Upstream
+from outgate.xds.policing.filters import TLS, of_connections
 from outgate.xds.snapshot import Resource
 
 
@@ -98,7 +99,9 @@ def _tls(service: External, port: Port, log: str, upstream: Upstream) -> list[di
         filters.append({"name": name, "typed_config": config})
     tls_log = denials.tls_log(log, denials.TUNNELLED)
     cluster = _cluster(service, port)
-    return [*filters, pipeline.tcp_proxy(upstream.settings, "tls", tls_log, cluster)]
+    proxy = pipeline.tcp_proxy(upstream.settings, "tls", tls_log, cluster)
+    # Before the name is resolved.
+    return [*of_connections(TLS), *filters, proxy]
 
 
 def _asked(value: str) -> dict[str, Any]:

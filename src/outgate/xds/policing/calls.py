@@ -16,12 +16,15 @@ from outgate.model.workloads import Workload
 from outgate.traffic.permitting import Callee, Effect, Mode, Policy, Subject
 from outgate.traffic.routing import Comparison, Text
 from outgate.xds import naming
+from outgate.xds.denials import NOT_DECLARED
 from outgate.xds.policing import trees
 from outgate.xds.policing.trees import FieldMatcher, Matcher, OnMatch, Predicate
 
-UNDECLARED, UNKNOWN_POD, UPPER_CASE = "undeclared", "unknown-pod", "upper-case-host"
-"""What stands for a policy where nothing declares what is called, and where a policy cannot be sure."""
-ELSEWHERE, NO_SERVICE = "/would-leak-credential", "/no-rate-limit-service"
+UNKNOWN_POD = "this pod is not known here yet, and policies may be about it"
+UPPER_CASE = "policies are about hosts in lower case: call it so"
+"""What decides where a policy cannot be sure; as in `denials`, where nothing declares what is called."""
+ELSEWHERE = " would put its credential into what goes to another destination too"
+NO_SERVICE = " needs a rate-limit service, which no setting names"
 """What follows the name of a rule that would allow a call, and cannot."""
 _ANY = Text(Comparison.PRESENT)
 
@@ -94,7 +97,7 @@ def _tree(
     unknown = trees.negated(trees.state(naming.STATE_SUBJECTS, _ANY))
     upper = trees.state(naming.STATE_HOST, Text(Comparison.REGEX, ".*[A-Z].*"))
     entries = [
-        trees.entry(missing, style.decided(UNDECLARED, allow=False)),
+        trees.entry(missing, style.decided(NOT_DECLARED, allow=False)),
         trees.entry(unknown, style.decided(UNKNOWN_POD, allow=False)),
     ]
     if any(callee.host for policy in policies for rule in policy.rules for callee in rule.callees):
@@ -177,7 +180,7 @@ def pods(parts: Mapping[str, Part]) -> Matcher | None:
 def enforced(parts: Mapping[str, Part]) -> Matcher:
     """Return the matcher that decides, also for namespaces without a policy."""
     missing = trees.negated(trees.state(naming.STATE_RESOURCE, _ANY))
-    refused = trees.entry(missing, trees.action(UNDECLARED, allow=False))
+    refused = trees.entry(missing, trees.action(NOT_DECLARED, allow=False))
     plain = trees.listed((refused,), trees.action(model.NO_POLICY, allow=True))
     found = {
         name: each.enforced for name, each in sorted(parts.items()) if each.enforced is not None

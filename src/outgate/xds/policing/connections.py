@@ -19,6 +19,7 @@ from outgate.traffic.references import Protocol
 from outgate.xds import naming
 from outgate.xds.building import typed
 from outgate.xds.policing.calls import UNKNOWN_POD
+from outgate.xds.policing.facts import host, source
 
 CHUNK = 40
 """Rules in one expression: its parser takes 250 levels, and each rule is one."""
@@ -36,17 +37,6 @@ class Place:
 
 Condition = Callable[[Callee, str], str]
 """Writes whether a connection goes to a callee of a policy in a namespace; empty: it never does."""
-
-
-def source(destination: Destination) -> str:
-    """Return the resource that declares a destination: `kind/name` in lower case."""
-    said = destination.source if isinstance(destination, External) else ""
-    return (said or f"service/{destination.name.name}").lower()
-
-
-def host(destination: Destination) -> str:
-    """Return the name outside, in lower case; empty for a service inside."""
-    return destination.host.lower() if isinstance(destination, External) else ""
 
 
 def _means(callee: Callee, namespace: str, destination: Destination) -> bool:

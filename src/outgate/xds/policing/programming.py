@@ -19,8 +19,11 @@ from outgate.xds.building import PREFIX, typed
 from outgate.xds.policing import calls, connections, effects, filters, trees
 from outgate.xds.policing.connections import Place
 from outgate.xds.policing.effects import Counting
+from outgate.xds.policing.facts import CALLEE, ELSEWHERE
 from outgate.xds.snapshot import Resource
 
+Policies = tuple[Policy, ...]
+"""Those of one namespace."""
 EXTENSION = PREFIX + "envoy.config.core.v3.TypedExtensionConfig"
 
 
@@ -144,11 +147,11 @@ def _facts() -> dict[str, Any]:
     )
     return _states(
         (
-            (naming.STATE_RESOURCE, f"%METADATA(ROUTE:{naming.METADATA}:resource)%"),
+            (naming.STATE_RESOURCE, f"%METADATA(ROUTE:{naming.METADATA}:{CALLEE})%"),
             (naming.STATE_HOST, host),
             (naming.STATE_PATH, "%PATH(NQ:PATH)%"),
             (naming.STATE_SUBJECTS, subjects),
-            (naming.STATE_ELSEWHERE, f"%METADATA(ROUTE:{naming.METADATA}:elsewhere)%"),
+            (naming.STATE_ELSEWHERE, f"%METADATA(ROUTE:{naming.METADATA}:{ELSEWHERE})%"),
         )
     )
 

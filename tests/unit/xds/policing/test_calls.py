@@ -16,7 +16,7 @@ import pytest
 
 from outgate.envoy import binary
 from outgate.model.names import Name
-from outgate.model.policies import Call, evaluate
+from outgate.model.policies import NO_RULE, Call, evaluate
 from outgate.model.workloads import Workload
 from outgate.traffic.permitting import (
     Callee,
@@ -31,7 +31,9 @@ from outgate.traffic.permitting import (
 )
 from outgate.traffic.routing import Comparison, Field, Text
 from outgate.xds import naming
+from outgate.xds.denials import NOT_DECLARED
 from outgate.xds.policing import filters, programming
+from outgate.xds.policing.calls import UNKNOWN_POD
 from outgate.xds.policing.programming import Policed
 from outgate.xds.rendering import decode
 
@@ -156,7 +158,7 @@ def bootstrap(folder: Path, policed: Policed) -> dict[str, Any]:
             "direct_response": {"status": 200, "body": {"inline_string": "allowed"}},
             "metadata": {
                 "filter_metadata": {
-                    naming.METADATA: {"resource": f"{namespace}/{source}", "host": host}
+                    naming.METADATA: {"callee": f"{namespace}/{source}", "host": host}
                 }
             },
         }
@@ -275,9 +277,9 @@ def test_envoy_decides_as_the_model_does(
                 by = wanted.by.replace(" ", "_")
                 assert body == f"rbac_access_denied_matched_policy[{by}]", what
     assert decisions == {
-        (True, "none"),
+        (True, "declared"),
         (True, "egresspolicy"),
-        (False, "no-rule"),
+        (False, NO_RULE),
         (False, "egresspolicy"),
     }
 
@@ -285,9 +287,9 @@ def test_envoy_decides_as_the_model_does(
 @pytest.mark.parametrize(
     ("headers", "by"),
     [
-        ({naming.POD_HEADER: "nobody", "x-to": "tools/service/bin"}, "unknown-pod"),
-        ({naming.POD_HEADER: "a"}, "undeclared"),
-        ({naming.POD_HEADER: "a", naming.NAMESPACE_HEADER: "elsewhere"}, "undeclared"),
+        ({naming.POD_HEADER: "nobody", "x-to": "tools/service/bin"}, UNKNOWN_POD),
+        ({naming.POD_HEADER: "a"}, NOT_DECLARED),
+        ({naming.POD_HEADER: "a", naming.NAMESPACE_HEADER: "elsewhere"}, NOT_DECLARED),
     ],
 )
 def test_what_is_not_known_is_denied(
@@ -299,5 +301,6 @@ def test_what_is_not_known_is_denied(
     enforced = next(name for name, own in drawn.items() if any(p.mode is Mode.ENFORCE for p in own))
     connection.request("GET", "/", headers={naming.NAMESPACE_HEADER: enforced} | headers)
     response = connection.getresponse()
+    by = by.replace(" ", "_")
     assert response.read().decode() == f"rbac_access_denied_matched_policy[{by}]"
     assert response.status == 403

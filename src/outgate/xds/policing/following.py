@@ -1,0 +1,64 @@
+"""Keeps what is programmed for policies in step with resources and pods, for every provider."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from outgate.model.assembling import Assembly, Change
+from outgate.model.workloads import Workload
+from outgate.xds.egress import Delta, Programmed
+from outgate.xds.policing import programming
+from outgate.xds.policing.connections import Place, is_connected
+from outgate.xds.policing.effects import Counting
+from outgate.xds.policing.programming import Policed
+
+Pods = Callable[[str], tuple[Workload, ...]]
+"""Returns the pods of a namespace."""
+
+
+@dataclass(slots=True)
+class Policing:
+    """What is programmed for policies; `counting` is the rate-limit service that there is."""
+
+    counting: Counting | None = None
+    policed: Policed = field(default_factory=Policed)
+
+    def start(self) -> Delta:
+        """Return what is there without any policy: listeners wait for it."""
+        self.policed, made = programming.program(self.policed, {}, (), self.counting)
+        return Delta(made)
+
+    def follow(
+        self, change: Change, assembly: Assembly, programmed: Programmed, pods: Pods
+    ) -> Delta:
+        """Take in a change of resources, after which `programmed` is what is."""
+        moved = any(map(is_connected, change.changed)) or bool(change.removed)
+        changed = {each: (assembly.policies(each), pods(each)) for each in change.policies}
+        if not changed and not (moved and self.policed.policies):
+            return Delta()
+        places = _places(programmed) if moved or not self.policed.policies else self.policed.places
+        return self._program(changed, places)
+
+    def update_pods(self, namespaces: Iterable[str], pods: Pods) -> Delta:
+        """Take in that pods of some namespaces came, went, or have other labels."""
+        known = self.policed.policies
+        changed = {each: (known[each], pods(each)) for each in namespaces if each in known}
+        return self._program(changed, self.policed.places) if changed else Delta()
+
+    def _program(
+        self,
+        changed: dict[str, tuple[programming.Policies, tuple[Workload, ...]]],
+        places: tuple[Place, ...],
+    ) -> Delta:
+        self.policed, made = programming.program(self.policed, changed, places, self.counting)
+        return Delta(made)
+
+
+def _places(programmed: Programmed) -> tuple[Place, ...]:
+    """Return what can be called other than by HTTP, and where."""
+    found = (
+        (destination, programmed.allocation.address(held.name))
+        for _, held in sorted(programmed.holders.items())
+        for destination, _ in held.views()
+        if is_connected(destination)
+    )
+    return tuple(Place(each, address) for each, address in found if address is not None)

@@ -1,0 +1,176 @@
+"""Who may call what, how, how much and with which credential: seen from a pod, outside, and in the log."""
+
+import json
+import textwrap
+from typing import Any
+
+import pytest
+from tests.e2e.mesh.spaces import Space, Spaces
+from tests.outside.control import Outside
+
+pytestmark = [pytest.mark.root, pytest.mark.envoy]
+
+
+def service(name: str, host: str, **ports: int) -> str:
+    """`tcp_x=7` is the port 7, called `tcp-x`."""
+    listed = [{"name": key.replace("_", "-"), "port": value} for key, value in ports.items()]
+    spec = {"type": "ExternalName", "externalName": host, "ports": listed}
+    return json.dumps(
+        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": spec}
+    )
+
+
+def policy(name: str, *rules: dict[str, Any], subject: Any = None, mode: str = "Enforce") -> str:
+    return json.dumps(
+        {
+            "apiVersion": "outgate.dev/v1alpha1",
+            "kind": "EgressPolicy",
+            "metadata": {"name": name},
+            "spec": {"subject": subject or {}, "mode": mode, "rules": list(rules)},
+        }
+    )
+
+
+def external(
+    name: str, *hosts: str, ports: str = "[{name: http, port: 80, protocol: HTTP}]"
+) -> str:
+    return textwrap.dedent(f"""\
+        apiVersion: outgate.dev/v1alpha1
+        kind: ExternalService
+        metadata: {{name: {name}}}
+        spec: {{hosts: {json.dumps(hosts)}, ports: {ports}}}
+        """)
+
+
+def line(space: Space, **wanted: Any) -> dict[str, Any]:
+    """The last line of the log for this namespace with some values."""
+    wanted = {"namespace": space.namespace, **wanted}
+    found = space.mesh.log(lambda each: wanted.items() <= each.items())
+    return dict(found)
+
+
+ECHO, TWO = service("echo", "echo.test", http=80), service("ws", "ws.test", http=80)
+TO_ECHO = [{"service": "echo"}]
+
+
+@pytest.fixture(autouse=True)
+def web(outside: Outside) -> None:
+    outside.open("web")
+
+
+def test_a_first_policy_denies_all_that_no_rule_allows(space: Space) -> None:
+    space.apply(ECHO, TWO)
+    assert space.call("http://echo/").status == space.call("http://ws/").status == 200
+    space.apply(policy("readers", {"to": TO_ECHO}))
+    assert space.call("http://echo/").status == 200
+    assert line(space, service=f"echo.{space.namespace}")["reason"] == "egresspolicy/readers/rule-1"
+    denied = space.call("http://ws/")
+    assert denied.status == 403
+    assert "no_rule_of_an_EgressPolicy" in denied.body
+    said = line(space, destination="ws", decision="denied")
+    assert said["reason"] == "no rule of an EgressPolicy in this namespace allows it"
+    removed = policy("readers", {"to": TO_ECHO})
+    space.mesh.outgate("delete", "-n", space.namespace, "-f", "-", text=removed)
+    assert space.call("http://ws/").status == 200
+
+
+def test_a_policy_opens_nothing_that_is_not_declared(space: Space) -> None:
+    space.apply(policy("everything", {}))
+    denied = space.call("http://elsewhere.example/")
+    assert denied.status in (0, 403)
+    address = space.mesh.internet.plan.records()["tcp.test", "A"][0]
+    denied = space.call(f"http://{address}/")
+    assert denied.status == 403
+    assert "no resource declares" in denied.body
+    assert line(space, destination=address)["decision"] == "denied"
+
+
+def test_deny_wins_over_allow(space: Space) -> None:
+    deny = {"action": "Deny", "to": TO_ECHO, "http": [{"methods": ["DELETE"]}]}
+    space.apply(ECHO, policy("a", {}), policy("z", deny))
+    assert space.call("http://echo/").status == 200
+    denied = space.call("http://echo/", "-X", "DELETE")
+    assert (denied.status, "egresspolicy/z/rule-1" in denied.body) == (403, True)
+    assert line(space, method="DELETE")["reason"] == "egresspolicy/z/rule-1"
+
+
+@pytest.mark.parametrize(
+    ("flags", "status"),
+    [
+        (("-H", "x-a: b"), 200),
+        (("-H", "x-a: c"), 403),
+        ((), 403),
+        (("-H", "x-a: b", "-X", "POST"), 403),
+    ],
+)
+def test_how_it_may_be_called(space: Space, flags: tuple[str, ...], status: int) -> None:
+    how = {"methods": ["GET"], "paths": [{"prefix": "/v1"}], "headers": [{"name": "x-a", "exact": "b"}]}  # fmt: skip
+    space.apply(ECHO, policy("p", {"to": TO_ECHO, "http": [how]}))
+    assert space.call("http://echo/v1/a?b=/c", *flags).status == status
+
+
+LOOKS_ALLOWED = (
+    "/v2", "/v1/../v2", "/v1/%2e%2e/v2", "/v1//../v2", "/v1/..;/v2", "/v1/%2e%2e%2fv2", "/v1/x\\..\\..\\v2",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("path", LOOKS_ALLOWED)
+def test_paths_that_only_look_allowed(space: Space, path: str) -> None:
+    space.apply(ECHO, policy("p", {"to": TO_ECHO, "http": [{"paths": [{"prefix": "/v1"}]}]}))
+    assert space.call("http://echo/v1/a").status == 200
+    assert space.call(f"http://echo{path}", "--path-as-is").status == 403
+
+
+def test_other_pods_are_not_meant(spaces: Spaces) -> None:
+    space = spaces("--service-account", "builder")
+    space.apply(ECHO, policy("mine", {}, subject={"podSelector": {"matchLabels": {"app": "app"}}}))
+    assert space.call("http://echo/").status == 200
+    space.apply(policy("mine", {}, subject={"podSelector": {"matchLabels": {"app": "other"}}}))
+    assert space.call("http://echo/").status == 403
+    space.apply(policy("mine", {}, subject={"serviceAccounts": ["builder"]}))
+    assert space.call("http://echo/").status == 200
+    space.apply(policy("mine", {}, subject={"serviceAccounts": ["default"]}))
+    assert space.call("http://echo/").status == 403
+
+
+def test_a_client_cannot_say_that_it_is_another(space: Space) -> None:
+    space.apply(ECHO, policy("none", subject={}))
+    forged = ("-H", "x-outgate-namespace: default", "-H", "x-outgate-pod: other")
+    assert space.call("http://echo/", *forged).status == 403
+    assert space.call("http://echo/", "-H", "Host: ECHO", *forged).status == 403
+
+
+def test_other_namespaces_are_not_touched(spaces: Spaces) -> None:
+    one, other = spaces(), spaces()
+    other.apply(ECHO, policy("none", subject={}))
+    one.apply(ECHO)
+    assert one.call("http://echo/").status == 200
+    assert line(one, service=f"echo.{one.namespace}")["reason"] == "declared"
+
+
+def test_an_audited_policy_only_says_what_it_would_do(space: Space) -> None:
+    space.apply(ECHO, TWO, policy("trial", {"to": TO_ECHO}, mode="Audit"))
+    assert space.call("http://echo/").status == space.call("http://ws/").status == 200
+    assert (
+        line(space, service=f"echo.{space.namespace}")["audit"]
+        == "allowed by egresspolicy/trial/rule-1"
+    )
+    said = line(space, service=f"ws.{space.namespace}")
+    assert said["audit"] == "denied by no rule of an EgressPolicy in this namespace allows it"
+    assert (said["decision"], said["reason"]) == ("allowed", "declared")
+
+
+def test_tcp_is_denied_before_anything_is_sent(space: Space) -> None:
+    space.apply(
+        service("db", "tcp.test", tcp=7777),
+        service("talk", "banner.test", tcp=7778),
+        policy("p", {"to": [{"service": "db"}]}),
+    )
+    assert space.tcp("db", 7777, "hello")["received"] == ["hello"]
+    assert line(space, protocol="tcp", decision="allowed")["reason"] == "egresspolicy/p/rule-1"
+    # It would speak first.
+    denied = space.tcp("talk", 7778, greeting=5)
+    assert denied["received"] in ([], [""])
+    said = line(space, protocol="tcp", decision="denied")
+    assert said["reason"] == "no rule of an EgressPolicy in this namespace allows it"
+    assert said["upstream"] is None
