@@ -147,9 +147,9 @@ def _stopped(*, by_rule: bool) -> dict[str, Any]:
     found = f"response.code_details in [{details}]"
     if by_rule:
         statuses = [_status("EQ", each) for each in _STOPPED_STATUSES]
-        return _every({"or_filter": {"filters": statuses}}, _expression(found))
+        return _every({"or_filter": {"filters": statuses}}, expression(found))
     others = _every(*(_status("NE", each) for each in _STOPPED_STATUSES))
-    return {"or_filter": {"filters": [others, _expression(f"!({found})")]}}
+    return {"or_filter": {"filters": [others, expression(f"!({found})")]}}
 
 
 def _status(operator: str, status: int) -> dict[str, Any]:
@@ -157,7 +157,7 @@ def _status(operator: str, status: int) -> dict[str, Any]:
     return {"status_code_filter": {"comparison": {"op": operator, "value": value}}}
 
 
-def _expression(expression: str) -> dict[str, Any]:
+def expression(expression: str) -> dict[str, Any]:
     config = typed(
         "extensions.access_loggers.filters.cel.v3.ExpressionFilter", expression=expression
     )
@@ -197,7 +197,7 @@ def connection_log(path: str, caller: Caller) -> list[dict[str, Any]]:
             **_decided(f"b'{NOT_DECLARED_TCP}'"),
             **_DESTINATION,
         },
-        _expression(f"!({late})"),
+        expression(f"!({late})"),
     )
 
 
@@ -260,59 +260,3 @@ def refusal(reason: str) -> dict[str, Any]:
         "text_format_source": {"inline_string": body},
         "content_type": "text/plain; charset=utf-8",
     }
-
-
-def http_denial(caller: Caller) -> dict[str, Any]:
-    """Return the HCM's local reply: where no route matched, 403 with who, what and how to allow it."""
-    body = (
-        f"outgate: denied: pod {caller.pod} in namespace {caller.namespace} ({caller.identity}) may not call"
-        " %REQ(:METHOD)% http://%REQ(:AUTHORITY)%%PATH(NQ)% at %DOWNSTREAM_LOCAL_ADDRESS%:\n"
-        f"{NOT_DECLARED}.\n"
-        "To allow it, declare it with a Service of type ExternalName and call it by that Service's name, or add the"
-        " port to the one there is:\n"
-        "  outgate apply -f - <<END\n"
-        "  apiVersion: v1\n"
-        "  kind: Service\n"
-        f"  metadata: {{name: NAME, namespace: {caller.namespace}}}\n"
-        "  spec:\n"
-        "    type: ExternalName\n"
-        "    externalName: HOST\n"
-        "    ports: [{port: %DOWNSTREAM_LOCAL_PORT%, name: http}]\n"
-        "  END\n"
-    )
-    who = (
-        f"outgate: denied: pod {caller.pod} in namespace {caller.namespace} ({caller.identity}) may not call"
-        " %REQ(:METHOD)% http://%REQ(:AUTHORITY)%%PATH(NQ)% at %DOWNSTREAM_LOCAL_ADDRESS%:\n"
-    )
-    rule = "%DYNAMIC_METADATA(envoy.filters.http.rbac:policy_enforced_effective_policy_id)%"
-    ask = f"outgate explain -n {caller.namespace} {caller.pod} http://%REQ(:AUTHORITY)%%PATH(NQ)% says more.\n"
-    undeclared = NOT_DECLARED.replace(" ", "_")
-    denied = "response.code_details.startsWith('rbac_access_denied')"
-    limited = " || ".join(f"response.code_details == '{each}'" for each in LIMITED)
-    uncounted = f"response.code_details == '{NOT_COUNTED}'"
-    lacking = f"response.code_details == '{NO_CREDENTIAL}'"
-    beyond = f"outgate: more calls than {rule} allows.\n"
-    asleep = f"outgate: the rate-limit service that {rule} needs does not answer.\n"
-    missing = f"outgate: the credential that {rule} puts in is missing, so the call was not made.\n"
-    return {
-        "mappers": [
-            _mapper({"response_flag_filter": {"flags": ["NR"]}}, 403, body),
-            _mapper(
-                _expression(f"{denied} && response.code_details.contains('{undeclared}')"),
-                403,
-                body,
-            ),
-            _mapper(_expression(denied), 403, f"{who}%RESPONSE_CODE_DETAILS%\n{ask}"),
-            _mapper(_expression(limited), 429, beyond),
-            _mapper(_expression(uncounted), 503, asleep),
-            _mapper(_expression(lacking), 503, missing),
-        ]
-    }
-
-
-def _mapper(which: dict[str, Any], status: int, body: str) -> dict[str, Any]:
-    text = {
-        "text_format_source": {"inline_string": body},
-        "content_type": "text/plain; charset=utf-8",
-    }
-    return {"filter": which, "status_code": status, "body_format_override": text}

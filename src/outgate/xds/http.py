@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from outgate.settings import Settings
-from outgate.xds import denials, naming
+from outgate.xds import answers, denials, naming
 from outgate.xds.building import ADS, seconds, typed
 from outgate.xds.denials import Caller
 from outgate.xds.policing.filters import of_calls
@@ -145,7 +145,7 @@ def chain(
             {"upgrade_type": "websocket", "filters": _filters(caller, filters, upgraded=True)}
         ],
         access_log=denials.http_log(log, caller),
-        local_reply_config=denials.http_denial(caller),
+        local_reply_config=answers.http_denial(caller),
         # Else a rule or a policy for a path would be evaded by writing it otherwise: "/a/../b", "/%2e%2e/b".
         normalize_path=True,
         # Only the port that was really called may stand in the Host; another one is denied.
