@@ -7,6 +7,7 @@ from outgate.host.mesh import Mesh
 from outgate.model.names import Name
 from outgate.xds import explaining, naming
 from outgate.xds.explaining import Explainer
+from outgate.xds.policing.explaining import judge
 
 
 def explain(mesh: Mesh, pod: Name, url: str) -> dict[str, Any]:
@@ -20,7 +21,8 @@ def explain(mesh: Mesh, pod: Name, url: str) -> dict[str, Any]:
     domain = mesh.upstream.settings.trust_domain
     kinds = (naming.CAPTURE, naming.RAW)
     listeners = {kind: naming.workload_listener(pod, kind) for kind in kinds}
-    explainer = Explainer(mesh.programmed, domain, listeners)
+    policies = mesh.assembly.policies(pod.namespace)
+    explainer = Explainer(mesh.programmed, domain, listeners, judge(policies, workload))
     answer = explainer.explain(explaining.target(url), pod.namespace)
     if "resource" not in answer:
         answer["reason"] += "; inside, the name does not resolve"

@@ -21,11 +21,12 @@ class Use(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One use: `key` goes with a client's certificate."""
+    """One use: `key` goes with a client's certificate, `prefix` stands before a text."""
 
     use: Use
     material: Material
     key: Material | None = None
+    prefix: str = ""
 
     @property
     def parts(self) -> tuple[Material, ...]:
@@ -46,7 +47,7 @@ def of_policies(policies: Iterable[Policy]) -> Iterator[Wanted]:
     for policy in policies:
         for rule in policy.rules:
             if rule.credential is not None:
-                yield Wanted(Use.TEXT, rule.credential.material)
+                yield Wanted(Use.TEXT, rule.credential.material, prefix=rule.credential.prefix)
 
 
 def files(declared: Declarations) -> list[str]:

@@ -4,7 +4,7 @@ Without I/O, and for every provider: how a call gets to the egress is theirs to 
 """
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,11 +22,12 @@ ALLOWED, DENIED = "allowed", "denied"
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is to be called: `host` is a name in lower case, or an IP address."""
+    """What is to be called: `host` is a name in lower case, or an IP address; `path` is without a query."""
 
     scheme: str
     host: str
     port: int
+    path: str = "/"
 
     @property
     def address(self) -> naming.IpAddress | None:
@@ -49,7 +50,7 @@ def target(url: str) -> Target:
         raise UsageError(
             f"{url!r} is not a URL", hint="write it as http://NAME[:PORT]/ or tcp://NAME:PORT"
         )
-    return Target(parts.scheme, parts.hostname.rstrip("."), port)
+    return Target(parts.scheme, parts.hostname.rstrip("."), port, parts.path or "/")
 
 
 def named(host: str, namespace: str, domain: str) -> Name | None:
@@ -60,13 +61,21 @@ def named(host: str, namespace: str, domain: str) -> Name | None:
     return name if host in valid else None
 
 
+Judge = Callable[[Destination, Port, Target], Mapping[str, Any]]
+"""Returns what is to be said of a call instead, or as well."""
+
+
 @dataclass(frozen=True, slots=True)
 class Explainer:
-    """What is programmed, in a trust domain; `listeners` has the name of a caller's listener for each kind."""
+    """What is programmed, in a trust domain; `listeners` has the name of a caller's listener for each kind.
+
+    `judge` says what policies decide on a call that is declared.
+    """
 
     programmed: Programmed
     domain: str
     listeners: Mapping[str, str]
+    judge: Judge | None = None
 
     def explain(self, called: Target, namespace: str) -> dict[str, Any]:
         """Return the decision on a call from a namespace, with the resource, listener, route and cluster behind it.
@@ -87,7 +96,10 @@ class Explainer:
         elif port.is_http and called.address is not None:
             reason = f"HTTP calls are found by the name in their Host: call {found.name.name}, not its address"
         else:
-            return {"resource": resource, **self._path(found, port, called.scheme)}
+            answer = {"resource": resource, **self._path(found, port, called.scheme)}
+            if self.judge is not None and answer["decision"] == ALLOWED:
+                answer |= self.judge(found, port, called)
+            return answer
         return {"resource": resource, "decision": DENIED, "reason": reason}
 
     def _find(self, called: Target, namespace: str) -> Destination | None:

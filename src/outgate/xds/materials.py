@@ -14,8 +14,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from outgate.model.assembling import Assembly, Change
 from outgate.model.materials import Use, Wanted, of_destination, of_policies
 from outgate.traffic.references import ConfigMapKey, FileKey, Material, SecretKey
-from outgate.xds import building, naming, secrets
-from outgate.xds import extensions as ext
+from outgate.xds import naming, secrets
 from outgate.xds.egress import Delta, Key
 from outgate.xds.snapshot import Resource
 
@@ -99,11 +98,11 @@ class Vault:
         missing = [each for each in wanted.parts if each not in self._held]
         if missing:
             self._flaws[wanted] = f"there is no {describe(missing[0])}: calls that need it fail"
-            return None
+            return _nothing(wanted)
         held = [self._held[each] for each in wanted.parts]
         if flaw := _CHECKS[wanted.use](*held):
             self._flaws[wanted] = f"{describe(wanted.material)} {flaw}: calls that need it fail"
-            return None
+            return _nothing(wanted)
         return _resource(wanted, held)
 
 
@@ -127,7 +126,12 @@ def name_of(wanted: Wanted) -> str:
         case Use.CLIENT:
             return naming.client_certificate(wanted.material, wanted.key or wanted.material)
         case Use.TEXT:
-            return naming.material(wanted.material)
+            return naming.text(wanted.material, wanted.prefix)
+
+
+def _nothing(wanted: Wanted) -> Resource | None:
+    """Return what is served instead: Envoy would go on with a text that is merely gone, and refuses an empty one."""
+    return secrets.text(name_of(wanted), b"") if wanted.use is Use.TEXT else None
 
 
 def _resource(wanted: Wanted, held: list[bytes]) -> Resource:
@@ -138,9 +142,7 @@ def _resource(wanted: Wanted, held: list[bytes]) -> Resource:
         case Use.CLIENT:
             return secrets.certificate(name, held[0], held[-1])
         case Use.TEXT:
-            secret = ext.secret.Secret(name=name)
-            secret.generic_secret.secret.inline_bytes = _text(held[0])
-            return building.resource(secrets.SECRET, name, secret)
+            return secrets.text(name, wanted.prefix.encode() + _text(held[0]))
 
 
 def _text(value: bytes) -> bytes:

@@ -162,9 +162,14 @@ def material(source: Material) -> str:
             return f"material|file|{source.path}"
 
 
+def text(source: Material, prefix: str = "") -> str:
+    """Return the secret that holds the value of a header: with what stands before it, so it has a name of its own."""
+    return f"text|{prefix}|{material(source)}" if prefix else material(source)
+
+
 def credential(held: Credential) -> str:
-    """Return the secret that a header is made of: with what stands before it, so it has a name of its own."""
-    return f"text|{held.prefix}|{material(held.material)}"
+    """Return the secret of a header that policies have put in."""
+    return text(held.material, held.prefix)
 
 
 def trusted(ca: Material) -> str:

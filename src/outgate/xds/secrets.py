@@ -20,3 +20,10 @@ def trust(name: str, bundle: bytes) -> Resource:
     secret = ext.secret.Secret(name=name)
     secret.validation_context.trusted_ca.inline_bytes = bundle
     return building.resource(SECRET, name, secret)
+
+
+def text(name: str, value: bytes) -> Resource:
+    """Return the value of a header; an empty one makes the calls fail that it is for."""
+    secret = ext.secret.Secret(name=name)
+    secret.generic_secret.secret.inline_bytes = value
+    return building.resource(SECRET, name, secret)

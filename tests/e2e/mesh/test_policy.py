@@ -2,6 +2,7 @@
 
 import json
 import textwrap
+import time
 from typing import Any
 
 import pytest
@@ -174,3 +175,105 @@ def test_tcp_is_denied_before_anything_is_sent(space: Space) -> None:
     said = line(space, protocol="tcp", decision="denied")
     assert said["reason"] == "no rule of an EgressPolicy in this namespace allows it"
     assert said["upstream"] is None
+
+
+TOKEN = "aGVsbG8gc2VjcmV0"  # noqa: S105 - of these tests only
+
+
+def secret(name: str, **data: str) -> str:
+    return json.dumps(
+        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data}
+    )
+
+
+def with_credential(**said: Any) -> str:
+    reference = {"name": "token", "key": "value"}
+    credential = {"header": "Authorization", "prefix": "Bearer ", "secretRef": reference}
+    return policy("p", {"to": TO_ECHO, "credential": credential | said})
+
+
+def until(condition: Any) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_a_credential_is_put_in_and_never_shown(space: Space) -> None:
+    space.apply(ECHO, secret("token", value=TOKEN), with_credential())
+    said = space.call("http://echo/", "-H", "Authorization: Bearer mine")
+    assert said.seen["authorization"] == [f"Bearer {TOKEN}"]
+    rotated = TOKEN[::-1]
+    space.apply(secret("token", value=rotated))
+    until(lambda: space.call("http://echo/").seen["authorization"] == [f"Bearer {rotated}"])
+    mesh = space.mesh
+    shown = mesh.outgate("logs", "--egress")
+    shown += mesh.outgate("explain", "-n", space.namespace, space.pod, "http://echo/")
+    shown += mesh.outgate("proxy-config", "all", "-o", "json", status=None)
+    for each in (TOKEN, rotated):
+        assert each not in shown
+
+
+def test_without_its_credential_a_call_is_not_made(space: Space) -> None:
+    space.apply(ECHO, with_credential())
+    denied = space.call("http://echo/", "-H", "Authorization: Bearer mine")
+    assert (denied.status, "credential" in denied.body) == (503, True)
+    said = line(space, status=503)
+    assert (said["decision"], said["upstream"]) == ("denied", None)
+    assert said["reason"] == "egresspolicy/p/rule-1"
+    space.apply(secret("token", value=TOKEN))
+    until(lambda: space.call("http://echo/").status == 200)
+
+
+def test_a_credential_goes_to_no_other_destination(space: Space) -> None:
+    copies = textwrap.dedent("""\
+        apiVersion: outgate.dev/v1alpha1
+        kind: ExternalService
+        metadata: {name: echo}
+        spec:
+          hosts: [echo.test]
+          ports: [{name: http, port: 80, protocol: HTTP}]
+          rules: [{mirror: [{host: ws.test}]}]
+        """)
+    to = [{"externalService": "echo"}]
+    token = {"secretRef": {"name": "token", "key": "value"}}
+    rules = {"to": to, "credential": token}
+    space.apply(copies, external("ws", "ws.test"), secret("token", value=TOKEN))
+    assert space.call("http://echo.test/").status == 200
+    space.apply(policy("p", rules))
+    denied = space.call("http://echo.test/")
+    assert (denied.status, "another_destination" in denied.body) == (403, True)
+
+
+def test_a_limit_for_each_pod_and_one_for_all(space: Space) -> None:
+    limit = {"requests": 2, "per": "60s", "share": "Pod"}
+    limited = policy("p", {"to": TO_ECHO, "rateLimit": limit})
+    space.apply(ECHO, limited)
+    assert [space.call("http://echo/").status for _ in range(3)] == [200, 200, 429]
+    denied = space.call("http://echo/")
+    assert "egresspolicy/p/rule-1 (2 per 60s for each pod)" in denied.body
+    said = line(space, status=429)
+    assert said["decision"] == "denied"
+    assert said["reason"] == "egresspolicy/p/rule-1 (2 per 60s for each pod)"
+    with space.mesh.pod("second", "-n", space.namespace):
+        said = space.mesh.curl("second", "http://echo/", namespace=space.namespace)
+        assert said.startswith("200")
+    # Another policy does not fill it again.
+    space.apply(policy("q", {"to": [{"host": "ws.test"}]}))
+    assert space.call("http://echo/").status == 429
+    space.apply(policy("p", {"to": TO_ECHO, "rateLimit": limit | {"share": "All"}}))
+    assert [space.call("http://echo/").status for _ in range(3)] == [200, 200, 429]
+    with space.mesh.pod("third", "-n", space.namespace):
+        said = space.mesh.curl("third", "http://echo/", namespace=space.namespace)
+        assert said.startswith("429")
+
+
+def test_explain_says_which_rule_decides(space: Space) -> None:
+    deny = {"action": "Deny", "to": TO_ECHO, "http": [{"methods": ["DELETE"]}]}
+    space.apply(ECHO, TWO, policy("p", {"to": TO_ECHO}, deny))
+
+    def explained(url: str) -> str:
+        return str(space.mesh.outgate("explain", "-n", space.namespace, space.pod, url))
+
+    assert "egresspolicy/p/rule-1" in explained("http://echo/")
+    assert "no rule of an EgressPolicy" in explained("http://ws/")
