@@ -10,11 +10,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from outgate.errors import UsageError
-from outgate.model.addresses import FULL, RAW_IPV4
+from outgate.model.addresses import FULL, holder
 from outgate.model.destinations import Destination, External, Port, forms
 from outgate.model.names import Name
-from outgate.xds import naming
+from outgate.traffic.references import Protocol
+from outgate.xds import naming, originating
 from outgate.xds.egress import Programmed
+from outgate.xds.holding import Holder
+from outgate.xds.routes import scope_key
 
 _PORTS = {"http": 80, "https": 443}
 ALLOWED, DENIED = "allowed", "denied"
@@ -82,10 +85,15 @@ class Explainer:
 
         There is no `resource` where none declares what is called.
         """
-        found = self._find(called, namespace)
-        if found is None:
+        held = self._held(called, namespace)
+        if held is None:
             return {"decision": DENIED, "reason": f"no resource declares {called.host}"}
-        resource = f"service/{found.name.name} in namespace {found.name.namespace}"
+        found = seen(held, namespace)
+        if found is None:
+            several = ", ".join(sorted(_resource(each) for each in held.declared))
+            reason = f"{called.host} is declared by {several}, which callers in namespace {namespace} do not see"
+            return {"decision": DENIED, "reason": reason}
+        resource = _resource(found)
         declared = {each.number: each for each in found.ports}
         port = declared.get(called.port)
         if not declared:
@@ -93,50 +101,98 @@ class Explainer:
         elif port is None:
             listed = ", ".join(str(each) for each in sorted(declared))
             reason = f"{resource} declares no port {called.port}, but {listed}"
-        elif port.is_http and called.address is not None:
-            reason = f"HTTP calls are found by the name in their Host: call {found.name.name}, not its address"
+        elif port.protocol is not Protocol.TCP and called.address is not None:
+            reason = f"calls are found by the name that they ask for: call {held.name.name}, not its address"
         else:
-            answer = {"resource": resource, **self._path(found, port, called.scheme)}
+            answer = {"resource": resource, **self._path(found, port, called, namespace)}
             if self.judge is not None and answer["decision"] == ALLOWED:
                 answer |= self.judge(found, port, called)
             return answer
         return {"resource": resource, "decision": DENIED, "reason": reason}
 
-    def _find(self, called: Target, namespace: str) -> Destination | None:
-        address = called.address
-        if address is None:
-            name = named(called.host, namespace, self.domain)
-        else:
+    def _held(self, called: Target, namespace: str) -> Holder | None:
+        """Return whose address a name has, as DNS answers it: its own, or that of the longest wildcard."""
+        holders = self.programmed.holders
+        if called.address is not None:
             held = self.programmed.allocation.addresses.items()
-            name = next((each for each, pair in held if address in (pair.ipv4, pair.ipv6)), None)
-        return self.programmed.destinations.get(name) if name else None
+            found = (name for name, pair in held if called.address in (pair.ipv4, pair.ipv6))
+            return next((holders[name] for name in found if name in holders), None)
+        if (name := named(called.host, namespace, self.domain)) in holders and name is not None:
+            return holders[name]
+        labels = called.host.split(".")
+        above = ("*." + ".".join(labels[start:]) for start in range(1, len(labels)))
+        names = (Name("", each) for each in (called.host, *above))
+        return next((holders[each] for each in names if each in holders), None)
 
-    def _path(self, found: Destination, port: Port, scheme: str) -> dict[str, Any]:
+    def _path(
+        self, found: Destination, port: Port, called: Target, namespace: str
+    ) -> dict[str, Any]:
         address = self.programmed.allocation.address(found.name)
-        if address is None:
+        claim = self.programmed.allocation.claims.get(holder(found.name))
+        if address is None or claim is None:
             return {"decision": DENIED, "reason": FULL}
-        kind = naming.RAW if address.ipv4 in RAW_IPV4 else naming.CAPTURE
+        if reason := _misspoken(found, port, called.scheme):
+            return {"decision": DENIED, "reason": reason}
+        raw = claim.region.is_raw
         answer: dict[str, Any] = {
             "decision": ALLOWED,
             "reason": f"declared as {port.protocol.value}",
             "address": f"{address.ipv4}, {address.ipv6}",
-            "listener": self.listeners[kind],
+            "listener": self.listeners[naming.RAW if raw else naming.CAPTURE],
         }
+        local = namespace if claim.region.is_local else ""
+        wildcard = isinstance(found, External) and found.is_wildcard
+        if wildcard:
+            answer["listener"] = naming.wildcard(found.name)
         host = found.host if isinstance(found, External) else "the pods it selects"
-        if not port.is_http:
-            cluster = naming.raw_cluster(address.ipv4, port.number)
-            return answer | {"cluster": cluster, "upstream": f"{host}:{port.number}"}
-        if scheme == "https":
-            call = f"http://{found.name.name}" + ("" if port.number == 80 else f":{port.number}")
-            reason = f"the port is declared as {port.protocol.value}: call it as {call}"
-            return answer | {"decision": DENIED, "reason": reason}
-        tls = (
-            f"TLS {port.number}, verified as {host}"
-            if port.protocol.value == "https"
-            else str(port.number)
-        )
+        upstream = f"{called.host if wildcard else host}:{port.outside}"
+        if port.protocol is Protocol.TCP:
+            cluster = naming.raw_cluster(address.ipv4, port.number, local)
+            return answer | {"cluster": cluster, "upstream": upstream}
+        if port.protocol is Protocol.TLS:
+            return answer | {
+                "cluster": naming.dynamic_cluster(found.name, port.number)
+                if wildcard
+                else naming.tls_cluster(host, port.number, local),
+                "upstream": f"{upstream}, TLS as it is",
+            }
         return answer | {
-            "route": str(found.name),
+            "route": naming.wildcard(found.name) if wildcard else ".".join(scope_key(found.name)),
             "cluster": naming.http_cluster(found.name, port.number),
-            "upstream": f"{host}:{tls}",
+            "upstream": _verified(port, called.host if wildcard else host),
         }
+
+
+def seen(held: Holder, namespace: str) -> Destination | None:
+    """Return which of those that declare a name counts for callers of a namespace."""
+    return next(
+        (each for each, callers in held.views() if callers.among((namespace,)) >= {namespace}), None
+    )
+
+
+def _resource(found: Destination) -> str:
+    source = found.source if isinstance(found, External) else ""
+    return f"{source or f'service/{found.name.name}'} in namespace {found.name.namespace}"
+
+
+def _misspoken(found: Destination, port: Port, scheme: str) -> str:
+    """Say why a call is denied that speaks another protocol than the port is declared with."""
+    number = port.number
+    name = found.name.name
+    if port.is_http and scheme == "https":
+        call = f"http://{name}" + ("" if number == 80 else f":{number}")
+        return f"the port is declared as {port.protocol.value}: call it as {call}"
+    if port.protocol is Protocol.TLS and scheme == "http":
+        call = f"https://{name}" + ("" if number == 443 else f":{number}")
+        return f"the port is declared as tls: call it as {call}"
+    return ""
+
+
+def _verified(port: Port, host: str) -> str:
+    tls = originating.of(port)
+    if tls is None:
+        return f"{host}:{port.outside}"
+    names = ", ".join(tls.names) or host
+    return f"{host}:TLS {port.outside}, " + (
+        f"verified as {names}" if tls.verify else "not verified"
+    )

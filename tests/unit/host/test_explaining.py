@@ -12,7 +12,7 @@ from outgate.model.ranges import parse_ranges
 from outgate.model.workloads import Workload
 from outgate.resources.manifests import read
 from outgate.settings import Settings
-from outgate.xds.building import CLUSTER, LISTENER, SCOPED_ROUTE
+from outgate.xds.building import CLUSTER, LISTENER, ROUTE, SCOPED_ROUTE
 from outgate.xds.clusters import Upstream
 from outgate.xds.egress import Site
 from outgate.xds.snapshot import Snapshot
@@ -30,11 +30,28 @@ def service(name: str, namespace: str, host: str, *ports: dict[str, Any]) -> dic
     }
 
 
+def external(name: str, namespace: str, host: str, export: str, *ports: str) -> dict[str, Any]:
+    listed = []
+    for each in ports:
+        protocol, number = each.split(":")
+        listed.append({"name": f"p{number}", "port": int(number), "protocol": protocol})
+    return {
+        "apiVersion": "outgate.dev/v1alpha1",
+        "kind": "ExternalService",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"hosts": [host], "exportTo": [export], "ports": listed},
+    }
+
+
 SERVICES = (
     service("bin", "default", "httpbin.org", {"port": 80, "name": "http"}),
     service("google", "default", "www.google.com", {"port": 443, "name": "https"}),
     service("db", "default", "db.example.com", {"port": 5432, "name": "tcp"}),
     service("bin", "other", "other.example.com", {"port": 80, "name": "http"}),
+    external("api", "default", "api.example.com", ".", "HTTP:80", "TLS:443", "TCP:22"),
+    external("all", "other", "all.example.com", "*", "HTTPS:80", "TLS:443"),
+    external("wild", "default", "*.wild.test", ".", "HTTPS:80", "TLS:443"),
+    external("private", "other", "private.test", ".", "HTTP:80"),
 )
 
 
@@ -70,6 +87,13 @@ def mesh(both: tuple[Mesh, Snapshot]) -> Mesh:
         ("http://bin.other/", "service/bin in namespace other"),
         ("http://google:443/", "service/google in namespace default"),
         ("tcp://db:5432", "service/db in namespace default"),
+        ("http://api.example.com/", "externalservice/api in namespace default"),
+        ("https://api.example.com/", "externalservice/api in namespace default"),
+        ("tcp://api.example.com:22", "externalservice/api in namespace default"),
+        ("http://all.example.com/", "externalservice/all in namespace other"),
+        ("https://all.example.com/", "externalservice/all in namespace other"),
+        ("http://a.b.wild.test/", "externalservice/wild in namespace default"),
+        ("https://a.wild.test/", "externalservice/wild in namespace default"),
     ],
 )
 def test_allowed(both: tuple[Mesh, Snapshot], url: str, resource: str) -> None:
@@ -80,7 +104,8 @@ def test_allowed(both: tuple[Mesh, Snapshot], url: str, resource: str) -> None:
     assert snapshot.get(LISTENER, found["listener"]) is not None
     assert snapshot.get(CLUSTER, found["cluster"]) is not None
     if "route" in found:
-        assert snapshot.get(SCOPED_ROUTE, found["route"]) is not None
+        kind = ROUTE if found["route"].startswith("wild|") else SCOPED_ROUTE
+        assert snapshot.get(kind, found["route"]) is not None
 
 
 @pytest.mark.parametrize(
@@ -94,6 +119,11 @@ def test_allowed(both: tuple[Mesh, Snapshot], url: str, resource: str) -> None:
         ("http://bin.other.example.com/", "no resource declares"),
         ("http://192.0.2.1/", "no resource declares 192.0.2.1"),
         ("http://240.240.0.1:80/", "no resource declares 240.240.0.1"),
+        ("http://private.test/", "declared by externalservice/private in namespace other"),
+        ("http://api.example.com:443/", "call it as https://api.example.com"),
+        ("https://all.example.com:80/", "call it as http://all.example.com"),
+        ("http://wild.test/", "no resource declares wild.test"),
+        ("http://a.wild.test.evil.test/", "no resource declares"),
     ],
 )
 def test_denied_and_why(mesh: Mesh, url: str, reason: str) -> None:
