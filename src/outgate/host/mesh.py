@@ -175,7 +175,7 @@ class Mesh:
             touched |= _pods(self.programmed.destinations.get(name))
         for each in change.changed:
             touched |= _pods(each)
-        before = self.programmed.http_ports
+        before = self.programmed.known
         self.programmed, delta = egress.program(
             self.programmed,
             change.changed,
@@ -184,7 +184,7 @@ class Mesh:
             self.upstream,
             self._callers(),
         )
-        if self.programmed.http_ports != before:
+        if self.programmed.known != before:
             touched |= set(self.workloads)
         delta = self._with_workloads(delta, touched).and_then(self.vault.delta())
         ruled = self.policing.follow(change, self.assembly, self.programmed, self._pods_in)
@@ -218,7 +218,7 @@ class Mesh:
                 made = egress.workload(
                     workload,
                     served.get(name, ()),
-                    self.programmed.http_ports,
+                    self.programmed.known,
                     self.site,
                     self.upstream,
                 )

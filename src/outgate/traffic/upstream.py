@@ -10,11 +10,15 @@ from outgate.traffic.references import Material, Network
 
 
 class Resolution(enum.StrEnum):
-    """Where endpoints come from: DNS (the default), addresses that are written out, or the name in each call."""
+    """Where endpoints come from: DNS (the default), addresses that are written out, or the name in each call.
+
+    ADDRESS is the address that each call is for; no resource says it of itself, as `External.networks` do.
+    """
 
     DNS = "dns"
     STATIC = "static"
     DYNAMIC = "dynamic"
+    ADDRESS = "address"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from outgate.model import peers
 from outgate.model.destinations import Destination, External, Peer, Port
 from outgate.traffic.routing import Backend, Match, Mirror, Retries, Rule, Timeouts
-from outgate.traffic.upstream import Hash, HashKey
+from outgate.traffic.upstream import Hash, HashKey, Resolution
 from outgate.xds import building, edits, failovers, naming, originating
 from outgate.xds import extensions as ext
 
@@ -41,6 +41,8 @@ def lead_to(action: ext.route_components.RouteAction, called: Destination, port:
     if not isinstance(called, External):
         return
     host = originating.authority(called.host, port)
+    if port.upstream.resolution is Resolution.ADDRESS:
+        return
     if not called.is_wildcard:
         action.host_rewrite_literal = host
     elif host != called.host:

@@ -9,12 +9,23 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from outgate.model.addresses import SHARED, Allocation, holder
-from outgate.model.destinations import Destination
+from outgate.model.destinations import Destination, External
 from outgate.model.names import Name
 from outgate.model.workloads import Workload
-from outgate.xds import clusters, dns, listeners, naming, pipeline, programming, routes, tunnels
+from outgate.xds import (
+    addressed,
+    clusters,
+    dns,
+    listeners,
+    naming,
+    pipeline,
+    programming,
+    routes,
+    tunnels,
+)
 from outgate.xds.clusters import Upstream
 from outgate.xds.holding import Holder
+from outgate.xds.pipeline import NOTHING, Known
 from outgate.xds.programming import Made, Scopes, Surroundings
 from outgate.xds.snapshot import Resource
 
@@ -56,11 +67,15 @@ class Programmed:
     ports: Mapping[int, int] = field(default_factory=lambda: MappingProxyType({}))
     """Numbers of HTTP ports, and how many destinations have each."""
     namespaces: frozenset[str] = frozenset()
+    by_address: Mapping[Name, External] = field(default_factory=lambda: MappingProxyType({}))
+    """Those that may be called by address."""
+    at_addresses: tuple[Resource, ...] = ()
+    """What is there for those."""
 
     @property
-    def http_ports(self) -> tuple[int, ...]:
-        """All of them, sorted."""
-        return tuple(sorted(self.ports))
+    def known(self) -> Known:
+        """What listeners know of all of them."""
+        return Known(tuple(sorted(self.ports)), addressed.networks(self.by_address.values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +94,7 @@ def shared(site: Site, upstream: Upstream) -> tuple[Resource, ...]:
     """Return what is there without any service or workload."""
     return (
         *clusters.shared(),
-        listeners.capture(upstream.settings, site.log, (), site.sniff),
+        listeners.capture(upstream.settings, site.log, NOTHING, site.sniff),
         *listeners.shared(upstream.settings, site.log),
         *tunnels.front(site.tunnel, upstream.settings),
         *_names(site, ()),
@@ -156,12 +171,30 @@ def program(
         tables += [_forwarding(site, table)] if callers.forward else []
         delta = replace(delta, changed=(*delta.changed, *tables))
     counted = _ports(previous, wanted.values(), (*gone, *wanted))
-    if counted.keys() != previous.ports.keys():
-        ports = tuple(sorted(counted))
-        tunnels_end = listeners.capture(upstream.settings, site.log, ports, site.sniff)
-        delta = replace(delta, changed=(*delta.changed, tunnels_end))
     after = Programmed(allocation, destinations, holders, made, scopes, records, counted, known)
+    after, further = _at_addresses(previous, after, (*gone, *wanted), around)
+    delta = delta.and_then(further)
+    if after.known != previous.known:
+        tunnels_end = listeners.capture(upstream.settings, site.log, after.known, site.sniff)
+        delta = replace(delta, changed=(*delta.changed, tunnels_end))
     return after, delta
+
+
+def _at_addresses(
+    previous: Programmed, now: Programmed, touched: Iterable[Name], around: Surroundings
+) -> tuple[Programmed, Delta]:
+    """Make what may be called by address anew, where any of it is touched."""
+    found = dict(previous.by_address)
+    for name in touched:
+        found.pop(name, None)
+        destination = now.destinations.get(name)
+        if isinstance(destination, External) and destination.networks:
+            found[name] = destination
+    if found == previous.by_address:
+        return replace(now, by_address=found, at_addresses=previous.at_addresses), Delta()
+    made = addressed.resources(found.values(), around.log, around.upstream)
+    before, after = ({key_of(each): each for each in one} for one in (previous.at_addresses, made))
+    return replace(now, by_address=found, at_addresses=made), _difference(before, after)
 
 
 def _ordered(touched: Iterable[Name], wanted: Iterable[Name]) -> list[Name]:
@@ -226,7 +259,7 @@ def _difference(before: Mapping[Key, Resource], after: Mapping[Key, Resource]) -
 def workload(
     workload: Workload,
     served: Iterable[int],
-    http_ports: tuple[int, ...],
+    known: Known,
     site: Site,
     upstream: Upstream,
 ) -> tuple[Resource, ...]:
@@ -236,5 +269,5 @@ def workload(
     ports = sorted(served)
     inner = (listeners.inbound(workload.name, port) for port in ports)
     into = (clusters.into_pod(workload.name, workload.netns, port) for port in ports)
-    own = listeners.workload(workload, upstream.settings, site.log, http_ports)
+    own = listeners.workload(workload, upstream.settings, site.log, known)
     return (resolving, *own, *inner, *into)

@@ -46,7 +46,8 @@ def of(service: External, port: Port) -> tuple[Endpoint, ...]:
 
 def is_dynamic(service: External, port: Port) -> bool:
     """Whether a port's endpoint is the name in each call: that of a wildcard for which none is written out."""
-    return service.is_wildcard and not port.upstream.endpoints
+    of_name = port.upstream.resolution is not Resolution.ADDRESS
+    return service.is_wildcard and of_name and not port.upstream.endpoints
 
 
 def private(port: Port) -> tuple[Network, ...]:
@@ -71,6 +72,12 @@ def find(
     One name is one endpoint, whatever addresses it has; they are endpoints of their own where the resource says
     something that tells them apart: how to choose one, or when to take one out.
     """
+    if port.upstream.resolution is Resolution.ADDRESS:
+        message.type = ext.cluster.Cluster.ORIGINAL_DST
+        message.lb_policy = ext.cluster.Cluster.CLUSTER_PROVIDED
+        if port.outside != port.number:
+            message.original_dst_lb_config.upstream_port_override.value = port.outside
+        return
     assign(message, endpoints, port)
     if _are_static(endpoints, port):
         message.type = ext.cluster.Cluster.STATIC

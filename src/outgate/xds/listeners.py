@@ -1,7 +1,7 @@
 """Where captured connections arrive: in a workload's own namespace, or at the end of a tunnel.
 
 The number and the size of these resources depend on how many workloads there are, not on how many services: all that
-shows of those are the numbers of their HTTP ports.
+shows of those are the numbers of their HTTP ports, and networks.
 """
 
 from typing import Any
@@ -14,6 +14,7 @@ from outgate.xds import building, denials, naming, pipeline
 from outgate.xds.bootstraps import BUFFER_BYTES
 from outgate.xds.building import typed
 from outgate.xds.dns import FORWARD_IDLE_SECONDS, SEALED_IDLE_SECONDS
+from outgate.xds.pipeline import Known
 from outgate.xds.snapshot import Resource
 
 
@@ -55,7 +56,7 @@ def _raw(settings: Settings, log: str, caller: denials.Caller) -> dict[str, Any]
 
 
 def workload(
-    workload: Workload, settings: Settings, log: str, ports: tuple[int, ...]
+    workload: Workload, settings: Settings, log: str, known: Known
 ) -> tuple[Resource, ...]:
     """Return the listeners that the egress Envoy opens in a workload's namespace: TCP for node capture, DNS for all."""
     name = naming.workload_listener(workload.name, naming.DNS)
@@ -74,7 +75,7 @@ def workload(
         "name": naming.workload_listener(workload.name, naming.CAPTURE),
         **_sockets(workload.netns, naming.CAPTURE_PORT),
         **pipeline.sniffing(pipeline.SNIFF_SECONDS),
-        **pipeline.chains(settings, log, caller, ports),
+        **pipeline.chains(settings, log, caller, known),
     }
     raw = {
         "name": naming.workload_listener(workload.name, naming.RAW),
@@ -110,18 +111,18 @@ def udp_proxy(cluster: str, idle: float) -> dict[str, Any]:
 
 
 def capture(
-    settings: Settings, log: str, ports: tuple[int, ...], sniff: float = pipeline.SNIFF_SECONDS
+    settings: Settings, log: str, known: Known, sniff: float = pipeline.SNIFF_SECONDS
 ) -> Resource:
-    """Return the inner listener at the end of tunnels; `ports` are those of declared HTTP services.
+    """Return the inner listener at the end of tunnels; `known` is what it knows of destinations.
 
-    A client that says nothing for `sniff` seconds is taken as one of plain TCP, but on those ports.
+    A client that says nothing for `sniff` seconds is taken as one of plain TCP, but on HTTP ports.
     """
     return building.listener(
         {
             "name": naming.CAPTURE,
             "internal_listener": {},
             **pipeline.sniffing(sniff),
-            **pipeline.chains(settings, log, denials.TUNNELLED, ports),
+            **pipeline.chains(settings, log, denials.TUNNELLED, known),
         }
     )
 

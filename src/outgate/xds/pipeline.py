@@ -6,6 +6,7 @@ found is not declared, and is denied.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from outgate.model.addresses import IPV4, IPV6, LOCAL
@@ -76,15 +77,27 @@ def _caller_state(caller: Caller) -> list[dict[str, Any]]:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """All that listeners know of destinations: numbers of HTTP ports, and networks that are called by address."""
+
+    ports: tuple[int, ...] = ()
+    networks: tuple[Network, ...] = ()
+
+
+NOTHING = Known()
+
+
 def connection_chain(
-    settings: Settings, log: str, caller: Caller, *, local: bool = False
+    settings: Settings, log: str, caller: Caller, *, local: bool = False, cluster: str = ""
 ) -> list[dict[str, Any]]:
     """Return the filters of connections that are not HTTP: to the cluster that their address and port name.
 
-    `local`: for addresses of a local region, where it names the caller's namespace too; as in `tls_chain`.
+    `local`: for addresses of a local region, where it names the caller's namespace too; as in `tls_chain`. With
+    `cluster` they all go there.
     """
-    key = "%DOWNSTREAM_LOCAL_ADDRESS%"
-    chosen = _choosing(caller, naming.raw_prefix(caller.namespace if local else "") + key)
+    key = naming.raw_prefix(caller.namespace if local else "") + "%DOWNSTREAM_LOCAL_ADDRESS%"
+    chosen = _choosing(caller, cluster or key)
     proxy = tcp_proxy(settings, "tcp", denials.connection_log(log, caller))
     return [chosen, *filters.of_connections(filters.TCP), proxy]
 
@@ -132,12 +145,10 @@ def tcp_proxy(
     return {"name": "envoy.filters.network.tcp_proxy", "typed_config": proxy}
 
 
-def chains(
-    settings: Settings, log: str, caller: Caller, ports: Iterable[int] = ()
-) -> dict[str, Any]:
+def chains(settings: Settings, log: str, caller: Caller, known: Known = NOTHING) -> dict[str, Any]:
     """Return the filter chains of a listener that recognises TLS and HTTP; all else is taken as plain TCP.
 
-    On `ports`, those of declared HTTP services, a connection to a virtual address is HTTP before it says anything.
+    On ports of declared HTTP services, a connection to a virtual address is HTTP before it says anything.
     """
     named = {
         "tls": tls_chain(settings, log, caller),
@@ -149,7 +160,11 @@ def chains(
         matched("tls", IS_TLS),
         matched("http", _any(_single("ApplicationProtocolInput", each) for each in _HTTP)),
     ]
-    if numbers := sorted(ports):
+    if known.networks:
+        inner = naming.internal_cluster(naming.ADDRESS)
+        named["address"] = connection_chain(settings, log, caller, cluster=inner)
+        matchers.insert(0, matched("address", in_ranges("address", known.networks)))
+    if numbers := sorted(known.ports):
         named["late"] = http.chain(settings, log, caller, LATE_IDLE_SECONDS)
         on_ports = _any(on_port(each) for each in numbers)
         matchers.append(matched("late", every([_VIRTUAL, on_ports])))
@@ -206,7 +221,24 @@ def matched(chain: str, predicate: dict[str, Any]) -> dict[str, Any]:
     return {"predicate": predicate, "on_match": {"action": {"name": chain, "typed_config": name}}}
 
 
-def _in_ranges(name: str, ranges: Iterable[Network]) -> dict[str, Any]:
+def called_from(namespaces: list[str]) -> dict[str, Any]:
+    """Return a predicate on the caller's namespace, in an inner listener: it is one of these."""
+    config = typed(
+        "extensions.matching.common_inputs.network.v3.FilterStateInput", key=naming.STATE_NAMESPACE
+    )
+    return _any(
+        {
+            "single_predicate": {
+                "input": {"name": "namespace", "typed_config": config},
+                **_exact(each),
+            }
+        }
+        for each in namespaces
+    )
+
+
+def in_ranges(name: str, ranges: Iterable[Network]) -> dict[str, Any]:
+    """Return a predicate on the address that was called: it is in one of some networks."""
     config = typed(
         "extensions.matching.input_matchers.ip.v3.Ip",
         stat_prefix=name,
@@ -221,8 +253,8 @@ def _in_ranges(name: str, ranges: Iterable[Network]) -> dict[str, Any]:
 
 def to_ranges(chain: str, ranges: Iterable[Network]) -> dict[str, Any]:
     """Return a `filter_chain_matcher` that sends what goes to some ranges to a chain, all else to the default."""
-    return {"matcher_list": {"matchers": [matched(chain, _in_ranges(chain, ranges))]}}
+    return {"matcher_list": {"matchers": [matched(chain, in_ranges(chain, ranges))]}}
 
 
-_VIRTUAL = _in_ranges("virtual", (IPV4, IPV6))
-_LOCAL = _in_ranges("local", [network for each in LOCAL for network in each.networks])
+_VIRTUAL = in_ranges("virtual", (IPV4, IPV6))
+_LOCAL = in_ranges("local", [network for each in LOCAL for network in each.networks])

@@ -6,7 +6,7 @@ from outgate.model.assembling import Change
 from outgate.model.destinations import Destination, External
 from outgate.model.names import Name
 from outgate.traffic.references import Network
-from outgate.xds import endpoints
+from outgate.xds import addressed, endpoints
 
 Ranges = tuple[Network, ...]
 
@@ -15,7 +15,10 @@ def of(destination: Destination) -> frozenset[Ranges]:
     """Return each set of ranges that sockets to a destination may go to; most have none."""
     if not isinstance(destination, External):
         return frozenset()
-    return frozenset(found for port in destination.ports if (found := endpoints.private(port)))
+    ports = destination.ports
+    if destination.networks:
+        ports += addressed.by_address(destination).ports
+    return frozenset(found for port in ports if (found := endpoints.private(port)))
 
 
 @dataclass(slots=True)

@@ -93,6 +93,18 @@ def wildcard(destination: External, *, on_demand: bool = False) -> Resource | No
     return building.resource(building.ROUTE, name, message)
 
 
+def addressed(destination: External) -> Resource | None:
+    """Return the routes of a destination that is called by address, whatever the Host; None without an HTTP port."""
+    if not _http_ports(destination):
+        return None
+    name = naming.wildcard(destination.name)
+    message = ext.route.RouteConfiguration()
+    _configure(message, name)
+    host = message.virtual_hosts.add(name=name, domains=["*"])
+    _fill(host, [(destination, EVERYONE)], on_demand=False)
+    return building.resource(building.ROUTE, name, message)
+
+
 def _configure(message: ext.route.RouteConfiguration, name: str) -> None:
     message.name = name
     # Clusters may come on demand, so that Envoy cannot know them yet.

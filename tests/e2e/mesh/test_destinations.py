@@ -1,5 +1,7 @@
 """How calls to hosts find where they lead: by name, TLS's server name, wildcard and address, and for whom."""
 
+import concurrent.futures
+import ipaddress
 import json
 import time
 from typing import Any
@@ -239,3 +241,68 @@ class TestWildcards:
         assert own.call("http://one.wild.test/").status == 200
         assert other.call("http://one.wild.test/").status == 200
         assert other.call("http://two.wild.test/").status == 0
+
+
+LASTING = """
+import json, socket, sys, time
+said = []
+with socket.create_connection((sys.argv[1], 7777), 5) as connection:
+    for each in ("one", "two"):
+        connection.sendall(each.encode())
+        said.append(connection.recv(10).decode())
+        time.sleep(5 if each == "one" else 0)
+print(json.dumps(said))
+"""
+
+
+class TestAddresses:
+    """The servers of echo.test, by their address."""
+
+    def test_http_tls_and_tcp_go_to_that_very_address(
+        self, mesh: Mesh, space: Space, outside: Outside
+    ) -> None:
+        outside.open("web")
+        for kind in ("A", "AAAA"):
+            address = outside.internet.plan.records()["tcp.test", kind][0]
+            there = f"[{address}]" if ":" in address else address
+            prefix = 112 if ":" in address else 28
+            network = str(ipaddress.ip_network(f"{address}/{prefix}", strict=False))
+            ports = ["HTTP:80", "TLS:443", "TCP:7777", "HTTP:8080:80"]
+            space.apply(external("far.test", addresses=[network], ports=ports))
+            said = space.call(f"http://{there}/")
+            assert (said.status, said.seen["host"]) == (200, [there])
+            assert space.call(f"http://{there}:8080/").status == 200
+            assert space.call(f"https://{there}/", "-k").json()["scheme"] == "https"
+            assert space.tcp(address, 7777, "hello")["received"] == ["hello"]
+            line = mesh.log(lambda line: str(line.get("destination")).endswith(":7777"))
+            assert line["resource"] == "externalservice/outside"
+            assert space.call(f"http://{there}:81/").status == 403
+
+    def test_connections_that_are_open_outlive_a_change_of_networks(
+        self, space: Space, outside: Outside
+    ) -> None:
+        outside.open("web")
+        ports = ["TCP:7777", "HTTP:80"]
+        space.apply(external("tcp.test", addresses=["198.51.100.0/28"], name="own", ports=ports))
+        address = outside.internet.plan.records()["tcp.test", "A"][0]
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            code = (space.mesh.python_program, "-c", LASTING, "tcp.test")
+            lasting = pool.submit(space.exec, *code)
+            time.sleep(1.5)
+            space.apply(external("far.test", addresses=[f"{address}/32"], ports=["HTTP:80"]))
+            assert space.call(f"http://{address}/").status == 200
+            assert json.loads(lasting.result()) == ["one", "two"]
+
+    def test_other_addresses_and_callers_are_denied(
+        self, mesh: Mesh, spaces: Spaces, outside: Outside
+    ) -> None:
+        outside.open("web")
+        address = outside.internet.plan.records()["tcp.test", "A"][0]
+        other = outside.internet.plan.records()["banner.test", "A"][0]
+        own, stranger = spaces(), spaces()
+        own.apply(external("far.test", addresses=[f"{address}/32"], ports=["HTTP:80", "TCP:7777"]))
+        assert own.call(f"http://{address}/").status == 200
+        assert own.call(f"http://{other}/").status == 403
+        assert stranger.call(f"http://{address}/").status == 403
+        assert stranger.tcp(address, 7777, "hello")["received"] in ([], [""])
+        assert denied(mesh, stranger, protocol="tcp")["destination"] == f"{address}:7777"

@@ -57,7 +57,7 @@ class TestChanges:
     ) -> None:
         after, delta = program(three, [external("d", Port(81, Protocol.HTTP))])
         assert names(delta) == {"http|d.ns|81", "d.ns", "capture"} | TABLES
-        assert after.http_ports == (80, 81)
+        assert after.known.ports == (80, 81)
         _, delta = program(after, [], [Name("ns", "d")])
         assert "capture" in names(delta)
 

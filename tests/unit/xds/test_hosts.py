@@ -1,6 +1,8 @@
 """What is programmed for hosts, which several namespaces may declare, and for wildcards."""
 
 from collections.abc import Iterable
+from dataclasses import replace
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from outgate.settings import Settings
 from outgate.traffic.references import Protocol
 from outgate.traffic.upstream import Proxy, ProxyKind
 from outgate.traffic.upstream import Upstream as Said
-from outgate.xds import egress, naming, rendering
+from outgate.xds import egress, listeners, naming, private, rendering
 from outgate.xds.clusters import Upstream
 from outgate.xds.consistency import dangling, unreachable
 from outgate.xds.egress import Callers, Delta, Programmed, Site
@@ -52,9 +54,10 @@ def program(
 
 def snapshot(programmed: Programmed) -> Snapshot:
     made = (each for several in programmed.resources.values() for each in several)
-    return Snapshot().replace(
-        (*egress.shared(SITE, UPSTREAM), *made, *programmed.scopes.made.values())
-    )
+    scopes = programmed.scopes.made.values()
+    shared = egress.shared(SITE, UPSTREAM)
+    tunnels_end = listeners.capture(Settings(), SITE.log, programmed.known)
+    return Snapshot().replace((*shared, tunnels_end, *made, *scopes, *programmed.at_addresses))
 
 
 def clusters(programmed: Programmed) -> set[str]:
@@ -215,6 +218,44 @@ class TestWildcards:
         assert after == program(external("b", HTTPS))[0]
 
 
+class TestAddresses:
+    HERE = replace(external("a", HTTPS, TLS, TCP), networks=(ip_network("203.0.113.0/24"),))
+
+    def test_what_is_called_by_address_is_there_and_goes_again(self) -> None:
+        programmed, delta = program(self.HERE)
+        assert programmed.known.networks == self.HERE.networks
+        assert {naming.ADDRESS, naming.CAPTURE} <= {each.name for each in delta.changed}
+        assert dangling(snapshot(programmed)) == []
+        after, delta = egress.program(programmed, (), [self.HERE.name], SITE, UPSTREAM)
+        assert after.at_addresses == ()
+        assert {name for _, name in delta.removed} >= {naming.ADDRESS}
+
+    def test_another_namespaces_own_comes_first(self) -> None:
+        other = replace(self.HERE, name=Name("b", HOST), visible=None)
+        programmed, _ = program(self.HERE, other)
+        (listener,) = (
+            each
+            for each in rendering.render(snapshot(programmed))["listeners"]
+            if each["name"] == naming.ADDRESS
+        )
+        matchers = listener["filter_chain_matcher"]["matcher_list"]["matchers"]
+        chosen = [each["on_match"]["action"]["name"] for each in matchers]
+        own = f"address|{HOST}@address.b|5432"
+        # The last of these two is for whoever has none of their own.
+        assert chosen.count(own) == 2
+        assert "and_matcher" in matchers[chosen.index(own)]["predicate"]
+
+    def test_a_change_elsewhere_leaves_it_alone(self) -> None:
+        before, _ = program(self.HERE)
+        _, delta = program(external("a", HTTPS, host="x.test"), before=before)
+        assert naming.ADDRESS not in {each.name for each in delta.changed}
+
+    def test_private_networks_are_for_the_guard(self) -> None:
+        ranges = (ip_network("10.1.0.0/16"),)
+        assert private.of(replace(self.HERE, networks=ranges)) == frozenset([ranges])
+        assert private.of(self.HERE) == frozenset()
+
+
 @pytest.mark.envoy
 def test_envoy_accepts_it(tmp_path: Path) -> None:
     proxied = Said(proxy=Proxy(ProxyKind.HTTP, "proxy.test", 3128))
@@ -225,6 +266,11 @@ def test_envoy_accepts_it(tmp_path: Path) -> None:
         external("b", HTTPS, host="*.example.com", visible=None),
         external("b", Port(80, Protocol.HTTPS, target=8443, upstream=proxied), host="*.p.test"),
         external("b", Port(443, Protocol.TLS, upstream=proxied), host="*.q.test"),
+    )
+    programmed, _ = program(
+        TestAddresses.HERE,
+        replace(TestAddresses.HERE, name=Name("b", HOST), visible=frozenset("bc")),
+        before=programmed,
     )
     assert dangling(snapshot(programmed)) == []
     assert unreachable(snapshot(programmed), programmed) == []
