@@ -60,32 +60,46 @@ def resources(
 
     Of the hosts of one resource the first will do: they are called by the same addresses.
     """
-    several = {
-        (each.name.namespace, each.source or str(each.name)): each for each in _last(destinations)
-    }
-    called = [by_address(each) for each in sorted(several.values(), key=_rank)]
+    called = [by_address(each) for each in _ordered(destinations)]
     if not called:
         return ()
     way = inner.to_listeners(naming.internal_cluster(naming.ADDRESS), (naming.ADDRESS,))
     made = [building.cluster(way)]
     for each in called:
         for port in each.ports:
-            found = clusters.to_port(_cluster(each, port), each, port, upstream)
+            found = clusters.to_port(cluster(each, port), each, port, upstream)
             made += (replace(one, on_demand=False) for one in found)
         if (routed := routes.addressed(each)) is not None:
             made.append(routed)
     return (*made, _listener(called, log, upstream))
 
 
-def _last(destinations: Iterable[External]) -> list[External]:
-    return sorted(destinations, key=lambda each: each.name, reverse=True)
+def _ordered(destinations: Iterable[External]) -> list[External]:
+    last = sorted(destinations, key=lambda each: each.name, reverse=True)
+    several = {(each.name.namespace, each.source or str(each.name)): each for each in last}
+    return sorted(several.values(), key=_rank)
+
+
+def find(
+    destinations: Iterable[External], address: naming.IpAddress, namespace: str, port: int
+) -> External | None:
+    """Return what callers of a namespace call by an address, as the inner listener finds it; any port, if not this."""
+    seen = [
+        each
+        for each in _ordered(destinations)
+        if each.seen_from(namespace) and any(address in one for one in each.networks)
+    ]
+    seen.sort(key=lambda each: each.name.namespace != namespace)
+    on_port = (each for each in seen if any(one.number == port for one in each.ports))
+    return next(on_port, seen[0] if seen else None)
 
 
 def _rank(service: External) -> tuple[str, str, Name]:
     return service.created, service.source, service.name
 
 
-def _cluster(service: External, port: Port) -> str:
+def cluster(service: External, port: Port) -> str:
+    """Return the cluster of a port of what `by_address` gives, and the chain that leads there."""
     if port.is_http:
         return naming.http_cluster(service.name, port.number)
     return f"address|{service.name}|{port.number}"
@@ -94,7 +108,7 @@ def _cluster(service: External, port: Port) -> str:
 def _listener(called: list[External], log: str, upstream: Upstream) -> Resource:
     settings = upstream.settings
     chains = [
-        {"name": _cluster(each, port), "filters": _filters(each, port, log, upstream)}
+        {"name": cluster(each, port), "filters": _filters(each, port, log, upstream)}
         for each in called
         for port in each.ports
     ]
@@ -126,7 +140,7 @@ def _matchers(service: External, *, own: bool) -> Iterator[dict[str, Any]]:
             said.append(pipeline.IS_TLS)
         elif port.is_http:
             said.append({"not_matcher": pipeline.IS_TLS})
-        yield pipeline.matched(_cluster(service, port), pipeline.every(said))
+        yield pipeline.matched(cluster(service, port), pipeline.every(said))
 
 
 def _filters(service: External, port: Port, log: str, upstream: Upstream) -> list[dict[str, Any]]:
@@ -138,4 +152,4 @@ def _filters(service: External, port: Port, log: str, upstream: Upstream) -> lis
         said, kind = denials.tls_log(log, caller), "tls"
     else:
         said, kind = denials.connection_log(log, caller), "tcp"
-    return [pipeline.tcp_proxy(settings, kind, said, _cluster(service, port))]
+    return [pipeline.tcp_proxy(settings, kind, said, cluster(service, port))]

@@ -14,7 +14,7 @@ from outgate.model.addresses import FULL, holder
 from outgate.model.destinations import Destination, External, Port, forms
 from outgate.model.names import Name
 from outgate.traffic.references import Protocol
-from outgate.xds import naming, originating
+from outgate.xds import addressed, naming, originating
 from outgate.xds.egress import Programmed
 from outgate.xds.holding import Holder
 from outgate.xds.routes import scope_key
@@ -85,6 +85,8 @@ class Explainer:
 
         There is no `resource` where none declares what is called.
         """
+        if (answer := self._by_address(called, namespace)) is not None:
+            return answer
         held = self._held(called, namespace)
         if held is None:
             return {"decision": DENIED, "reason": f"no resource declares {called.host}"}
@@ -110,6 +112,32 @@ class Explainer:
             return answer
         return {"resource": resource, "decision": DENIED, "reason": reason}
 
+    def _by_address(self, called: Target, namespace: str) -> dict[str, Any] | None:
+        """Return the decision on a call to an address in a network that is declared; None for any other call."""
+        if (address := called.address) is None:
+            return None
+        declared = self.programmed.by_address.values()
+        found = addressed.find(declared, address, namespace, called.port)
+        if found is None:
+            return None
+        resource, service = _resource(found), addressed.by_address(found)
+        port = next((each for each in service.ports if each.number == called.port), None)
+        if port is None:
+            listed = ", ".join(str(each.number) for each in found.ports)
+            reason = f"{resource} declares no port {called.port}, but {listed}"
+        elif not (reason := _misspoken(called.host, port, called.scheme)):
+            routed = {"route": naming.wildcard(service.name)} if port.is_http else {}
+            return {
+                "resource": resource,
+                "decision": ALLOWED,
+                "reason": f"the address is declared, as {port.protocol.value}",
+                "listener": naming.ADDRESS,
+                **routed,
+                "cluster": addressed.cluster(service, port),
+                "upstream": f"{called.host}:{port.outside}",
+            }
+        return {"resource": resource, "decision": DENIED, "reason": reason}
+
     def _held(self, called: Target, namespace: str) -> Holder | None:
         """Return whose address a name has, as DNS answers it: its own, or that of the longest wildcard."""
         holders = self.programmed.holders
@@ -131,7 +159,7 @@ class Explainer:
         claim = self.programmed.allocation.claims.get(holder(found.name))
         if address is None or claim is None:
             return {"decision": DENIED, "reason": FULL}
-        if reason := _misspoken(found, port, called.scheme):
+        if reason := _misspoken(found.name.name, port, called.scheme):
             return {"decision": DENIED, "reason": reason}
         raw = claim.region.is_raw
         answer: dict[str, Any] = {
@@ -175,10 +203,9 @@ def _resource(found: Destination) -> str:
     return f"{source or f'service/{found.name.name}'} in namespace {found.name.namespace}"
 
 
-def _misspoken(found: Destination, port: Port, scheme: str) -> str:
+def _misspoken(name: str, port: Port, scheme: str) -> str:
     """Say why a call is denied that speaks another protocol than the port is declared with."""
     number = port.number
-    name = found.name.name
     if port.is_http and scheme == "https":
         call = f"http://{name}" + ("" if number == 80 else f":{number}")
         return f"the port is declared as {port.protocol.value}: call it as {call}"

@@ -30,7 +30,9 @@ def service(name: str, namespace: str, host: str, *ports: dict[str, Any]) -> dic
     }
 
 
-def external(name: str, namespace: str, host: str, export: str, *ports: str) -> dict[str, Any]:
+def external(
+    name: str, namespace: str, host: str, export: str, *ports: str, **more: Any
+) -> dict[str, Any]:
     listed = []
     for each in ports:
         protocol, number = each.split(":")
@@ -39,7 +41,7 @@ def external(name: str, namespace: str, host: str, export: str, *ports: str) -> 
         "apiVersion": "outgate.dev/v1alpha1",
         "kind": "ExternalService",
         "metadata": {"name": name, "namespace": namespace},
-        "spec": {"hosts": [host], "exportTo": [export], "ports": listed},
+        "spec": {"hosts": [host], "exportTo": [export], "ports": listed, **more},
     }
 
 
@@ -51,6 +53,9 @@ SERVICES = (
     external("api", "default", "api.example.com", ".", "HTTP:80", "TLS:443", "TCP:22"),
     external("all", "other", "all.example.com", "*", "HTTPS:80", "TLS:443"),
     external("wild", "default", "*.wild.test", ".", "HTTPS:80", "TLS:443"),
+    external(
+        "near", "default", "near.test", ".", "HTTP:80", "TLS:443", addresses=["203.0.113.0/24"]
+    ),
     external("private", "other", "private.test", ".", "HTTP:80"),
 )
 
@@ -94,6 +99,8 @@ def mesh(both: tuple[Mesh, Snapshot]) -> Mesh:
         ("https://all.example.com/", "externalservice/all in namespace other"),
         ("http://a.b.wild.test/", "externalservice/wild in namespace default"),
         ("https://a.wild.test/", "externalservice/wild in namespace default"),
+        ("http://203.0.113.7/", "externalservice/near in namespace default"),
+        ("https://203.0.113.7/", "externalservice/near in namespace default"),
     ],
 )
 def test_allowed(both: tuple[Mesh, Snapshot], url: str, resource: str) -> None:
@@ -122,6 +129,8 @@ def test_allowed(both: tuple[Mesh, Snapshot], url: str, resource: str) -> None:
         ("http://private.test/", "declared by externalservice/private in namespace other"),
         ("http://api.example.com:443/", "call it as https://api.example.com"),
         ("https://all.example.com:80/", "call it as http://all.example.com"),
+        ("tcp://203.0.113.7:22", "declares no port 22, but 80, 443"),
+        ("http://203.0.114.7/", "no resource declares 203.0.114.7"),
         ("http://wild.test/", "no resource declares wild.test"),
         ("http://a.wild.test.evil.test/", "no resource declares"),
     ],
