@@ -18,7 +18,7 @@ Difference = Callable[[Snapshot, Snapshot], Snapshot]
 NOTHING = translating.translate((), translating.Options()).egress
 
 
-LISTENERS_SHOWN = {"nothing", "ports", "ranges", "sidecar"}
+LISTENERS_SHOWN = {"addresses", "nothing", "ports", "ranges", "sidecar", "wildcards"}
 """Cases that are about listeners; they would be most of every other one."""
 
 

@@ -39,7 +39,7 @@ def unreachable(snapshot: Snapshot, programmed: Programmed) -> list[str]:
             # There was no room for it.
             continue
         for destination, callers in held.views():
-            namespaces = callers.among(programmed.namespaces)
+            namespaces = callers.among(held.spaces(programmed.namespaces))
             wanted += _looked_up(programmed, held, destination, namespaces)
     return sorted(name for kind, name in wanted if snapshot.get(kind, name) is None)
 

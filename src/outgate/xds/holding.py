@@ -36,6 +36,10 @@ class Holder:
         hosts = [each for each in self.members if isinstance(each, External) and each.is_host]
         return divide(hosts) if hosts else tuple((each, EVERYONE) for each in self.declared)
 
+    def spaces(self, known: Iterable[str]) -> frozenset[str]:
+        """Return the namespaces that callers may be in: those that are known, and those of who declares it."""
+        return frozenset(known) | {each.name.namespace for each in self.members}
+
     def region(self) -> Region:
         """Return where its address is from."""
         local = any(not callers.everyone for _, callers in self.views())
@@ -72,7 +76,7 @@ def resources(
     way = Way(address, claim.region.is_raw)
     for each, callers in held.views():
         if claim.region.is_local:
-            way = replace(way, callers=tuple(sorted(callers.among(namespaces))))
+            way = replace(way, callers=tuple(sorted(callers.among(held.spaces(namespaces)))))
         match each:
             case Internal():
                 made += finding.internal(each, way)
