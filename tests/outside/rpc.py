@@ -2,7 +2,8 @@
 
 `Unary` sends back what comes, `Download` each byte of it, `Upload` all that came in one, `Chat` each as it comes.
 What a call asks for in its metadata: `x-status` and `x-details`, the status that it ends with; `x-delay`, in seconds;
-all that it brings comes back in `x-seen`, a trailer, as JSON.
+all that it brings comes back in `x-seen`, a trailer, as JSON. With `x-bare` a failure has no headers, but a status
+alone: only such a one can be tried again.
 """
 
 import json
@@ -87,7 +88,8 @@ class _Echo:
             source=call.peer(),
             headers=seen,
         )
-        call.send_initial_metadata((("x-server", self._name),))
+        if "x-bare" not in seen:
+            call.send_initial_metadata((("x-server", self._name),))
         call.set_trailing_metadata((("x-seen", json.dumps(seen)),))
         time.sleep(float(seen.get("x-delay", 0)))
         if code := int(seen.get("x-status", 0)):

@@ -19,6 +19,7 @@ OTHER_HOST_ATTEMPTS = 5
 """How often another endpoint is looked for that has not been tried yet; Istio's number."""
 MILLION = 1_000_000
 UNLIMITED = Timeouts()
+_OFF = building.pack(ext.route_components.FilterConfig(disabled=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,8 @@ def _split(action: ext.route_components.RouteAction, called: Called, rule: Rule)
             action.cluster_not_found_response_code = (
                 ext.route_components.RouteAction.INTERNAL_SERVER_ERROR
             )
+            # It is not to be waited for.
+            share.typed_per_filter_config[naming.ON_DEMAND].CopyFrom(_OFF)
             continue
         share.name = _cluster(called, each)
         share.host_rewrite_literal = edits.host(each.request) or originating.authority(

@@ -42,6 +42,7 @@ from envoy.extensions.filters.http.dynamic_forward_proxy.v3 import (
     dynamic_forward_proxy_pb2 as _dynamic,
 )
 from envoy.extensions.filters.http.fault.v3 import fault_pb2 as fault
+from envoy.extensions.filters.http.header_mutation.v3 import header_mutation_pb2 as _mutation
 from envoy.extensions.filters.http.health_check.v3 import health_check_pb2 as _health
 from envoy.extensions.filters.http.local_ratelimit.v3 import local_rate_limit_pb2 as _local_limit
 from envoy.extensions.filters.http.on_demand.v3 import on_demand_pb2 as on_demand
@@ -144,5 +145,5 @@ _REGISTERED = (
     _ip, _injector, _local_limit, _rate_limit, _credential, _brotli, _gzip, _decompressor,
     _file, _internal, _router, _http_inspector, _original_dst, _tls_inspector,
     _hcm, _net_state, _tcp_proxy, _udp_route, _udp_proxy, _early, _connections, _raw,
-    _cel, _health, _dynamic, _sni, _http_state,
+    _cel, _health, _mutation, _dynamic, _sni, _http_state,
 )  # fmt: skip

@@ -83,6 +83,23 @@ def _state(name: str, key: str, factory: str, value: str, *, off: bool) -> dict[
     return _filter(name, "set_filter_state.v3.Config", off=off, on_request_headers=[action])
 
 
+def _upgrading() -> list[dict[str, Any]]:
+    """Return what lets a WebSocket go on by HTTP/1.1, as few servers can have one in a stream of HTTP/2."""
+    # RFC 6455 wants a nonce of 16 bytes, which proves nothing to us; RFC 8441, HTTP/2, has none.
+    key = {"key": "sec-websocket-key", "value": "b3V0Z2F0ZSBvdXRnYXRlIQ=="}
+    append = {"header": key, "append_action": "ADD_IF_ABSENT"}
+    return [
+        # A connection over TLS may become either.
+        _state("outgate.http1", naming.STATE_ALPN, naming.STATE_ALPN, "http/1.1", off=False),
+        _filter(
+            "outgate.websocket-key",
+            "header_mutation.v3.HeaderMutation",
+            off=False,
+            mutations={"request_mutations": [{"append": append}]},
+        ),
+    ]
+
+
 def _filters(
     caller: Caller, own: Sequence[Mapping[str, Any]], *, upgraded: bool = False
 ) -> list[Mapping[str, Any]]:
@@ -99,13 +116,11 @@ def _filters(
         _decompressor(naming.GZIP, "gzip"),
         _decompressor(naming.BROTLI, "brotli"),
     ]
-    # Few servers can upgrade a stream of HTTP/2, and a connection over TLS may become one.
-    first = _state("outgate.http1", naming.STATE_ALPN, naming.STATE_ALPN, "http/1.1", off=False)
     who = f"{caller.namespace}/{caller.pod}"
     return [
         _filter(naming.FAULT, "fault.v3.HTTPFault"),
         *of_calls(),
-        *([first] if upgraded else whole),
+        *(_upgrading() if upgraded else whole),
         _state(naming.CALLER, naming.STATE_CALLER, "envoy.hashable_string", who, off=True),
         _filter(naming.ON_DEMAND, "on_demand.v3.OnDemand"),
         *own,

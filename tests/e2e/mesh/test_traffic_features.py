@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.e2e.mesh.spaces import Answer, Space
+from tests.e2e.mesh.spaces import Space
+from tests.outside.calling import Answer
 from tests.outside.control import Outside
 
 pytestmark = [pytest.mark.root, pytest.mark.envoy]
@@ -237,6 +238,54 @@ def test_calls_fail_over(called: Space, outside: Outside) -> None:
         assert (found.json()["server"], found.json()["host"]) == ("many-b", "b.many.test")
     finally:
         outside.internet.resume("many-a")
+
+
+def test_grpc_is_tried_again_and_its_streams_go_on(called: Space, outside: Outside) -> None:
+    outside.open("grpc")
+    port = {"name": "grpc", "port": 50051, "protocol": "GRPC"}
+    called.apply(
+        external(
+            "rpc.test",
+            ports=[port],
+            endpoints=[{"address": "grpc.test"}],
+            retries={"attempts": 2, "retryOn": ["unavailable"]},
+            timeouts={"request": "1s"},
+        )
+    )
+    before = len(outside.internet.canary(0))
+    said = called.grpc("rpc.test:50051", "Unary", "", x_status="14", x_bare="1")
+    assert said["code"] == "UNAVAILABLE"
+    assert len(outside.seen(before, "request", "grpc")) == 3
+    said = called.grpc("rpc.test:50051", "Chat", "a", "b", "c")
+    assert (said["messages"], said["code"]) == ([*"abc"], "OK")
+    said = called.grpc("rpc.test:50051", "Unary", "", x_delay="2", x_bare="1")
+    assert said["code"] in ("DEADLINE_EXCEEDED", "UNAVAILABLE")
+
+
+def test_backends_come_on_demand_and_one_that_is_not_there_is_not_waited_for(
+    stopped_mesh: Any, outside: Outside
+) -> None:
+    outside.open("web", "many-a", "many-b")
+    stopped_mesh.environment["OUTGATE_EAGER_SERVICES"] = "0"
+    stopped_mesh.up()
+    space = Space(stopped_mesh, "demand")
+    lost = {"host": "nowhere.test", "port": 80}
+    there = {"host": "a.many.test", "port": 80}
+    space.apply(
+        external("a.many.test"),
+        external("half.test", rules=[{"backends": [there, lost]}]),
+        *(external(f"{name}.test", **CASES[name]) for name in ("split", "mirror", "failover")),
+        external("b.many.test"),
+    )
+    try:
+        found = [space.call("http://split.test/").json()["server"] for _ in range(16)]
+        assert set(found) == {"many-a", "many-b"}
+        assert space.call("http://failover.test/").json()["server"] == "many-a"
+        halves = [space.call("http://half.test/") for _ in range(16)]
+        assert {each.status for each in halves} == {200, 500}
+        assert max(each.seconds for each in halves) < 2
+    finally:
+        space.end()
 
 
 def test_what_leads_nowhere_fails_and_says_so(called: Space) -> None:

@@ -22,7 +22,7 @@ from outgate.model.destinations import Destination
 from outgate.settings import Settings
 from outgate.xds import http as manager
 from outgate.xds import routes
-from outgate.xds.denials import Caller
+from outgate.xds.denials import TUNNELLED, Caller
 from outgate.xds.rendering import decode
 
 SETTINGS = Settings()
@@ -138,17 +138,25 @@ class Servers:
 
 
 class Envoy:
-    """It listens for callers of namespace `a` at `ports["a"]`, and of `b` at `ports["b"]`."""
+    """It listens for callers of namespace `a` at `ports["a"]`, of `b` at `ports["b"]`, and at a tunnel's end: `late`.
+
+    There a connection has but a second.
+    """
 
     def __init__(self, folder: Path, servers: Servers) -> None:
         self.folder, self.servers = folder, servers
-        self.ports = {"a": free_port(), "b": free_port()}
+        self.ports = {each: free_port() for each in ("a", "b", "late")}
         self.admin = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     def _listener(self, namespace: str, scopes: list[dict[str, Any]]) -> dict[str, Any]:
         log = str(self.folder / "log")
-        chain = manager.chain(SETTINGS, log, Caller(namespace, f"spiffe://{namespace}", "pod"))
+        caller = Caller(namespace, f"spiffe://{namespace}", "pod")
+        chain = manager.chain(SETTINGS, log, TUNNELLED if namespace == "late" else caller)
+        if namespace == "late":
+            limits = chain[0]["typed_config"]["common_http_protocol_options"]
+            assert limits["max_connection_duration"]
+            limits["max_connection_duration"] = "1s"
         scoped = chain[0]["typed_config"]["scoped_routes"]
         del scoped["scoped_rds"]
         scoped["scoped_route_configurations_list"] = {"scoped_route_configurations": scopes}
@@ -249,15 +257,18 @@ class Envoy:
             time.sleep(0.1)
         raise AssertionError(path)
 
-    async def chat(self, host: str, path: str, *words: str) -> list[str]:
-        """Say something in a WebSocket, and return what was answered."""
-        url = f"http://127.0.0.1:{self.ports['a']}{path}"
+    async def chat(
+        self, host: str, path: str, *words: str, by: str = "a", pause: float = 0
+    ) -> list[str]:
+        """Say something in a WebSocket, and return what was answered; `pause` is between two words, in seconds."""
+        url = f"http://127.0.0.1:{self.ports[by]}{path}"
         async with (
             aiohttp.ClientSession() as session,
             session.ws_connect(url, headers={"Host": host}) as channel,
         ):
-            answers = []
+            answers: list[str] = []
             for each in words:
+                await asyncio.sleep(pause if answers else 0)
                 await channel.send_str(each)
                 answers.append(str((await channel.receive(5)).data))
             return answers

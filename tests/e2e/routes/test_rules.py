@@ -4,6 +4,8 @@ import contextlib
 import socket
 import time
 
+import h2.connection
+import h2.events
 import pytest
 from tests.e2e.routes.loopback import Envoy
 
@@ -176,8 +178,45 @@ class TestUpgrades:
         assert first.endswith(": x")
         assert second.endswith(": y")
 
+    async def test_it_outlives_the_time_of_a_connection(self, envoy: Envoy) -> None:
+        """At a tunnel's end, where a client is to go elsewhere after some time: by itself, and between two requests."""
+        answers = await envoy.chat("plain.test", "/ws", "x", "y", by="late", pause=1.5)
+        assert answers == ["main: x", "main: y"]
+
+    def test_it_may_come_in_a_stream_of_http_2(self, envoy: Envoy) -> None:
+        assert extended_connect(envoy.ports["a"], "plain.test", "/ws") == "200"
+
     async def test_silence_alone_ends_it(self, envoy: Envoy) -> None:
         assert len(await envoy.chat("request-timeout.test", "/ws", "x")) == 1
+
+
+def extended_connect(port: int, host: str, path: str) -> str:
+    """Ask for a WebSocket as RFC 8441 has it, and return the status."""
+    connection = h2.connection.H2Connection()
+    connection.initiate_connection()
+    with socket.create_connection(("127.0.0.1", port), 5) as client:
+        client.sendall(connection.data_to_send())
+        stream, asked = connection.get_next_available_stream_id(), False
+        while data := client.recv(65536):
+            for event in connection.receive_data(data):
+                if isinstance(event, h2.events.ResponseReceived):
+                    found = {bytes(key): bytes(value) for key, value in event.headers}
+                    return found[b":status"].decode()
+                if isinstance(event, h2.events.RemoteSettingsChanged) and not asked:
+                    asked = True
+                    connection.send_headers(
+                        stream,
+                        [
+                            (":method", "CONNECT"),
+                            (":protocol", "websocket"),
+                            (":scheme", "http"),
+                            (":authority", host),
+                            (":path", path),
+                            ("sec-websocket-version", "13"),
+                        ],
+                    )
+            client.sendall(connection.data_to_send())
+    return ""
 
 
 def test_http_1_0(envoy: Envoy) -> None:
