@@ -19,11 +19,11 @@ def table(mesh: str) -> str:
     return f"outgate_guard_{mesh.replace('-', '_')}"
 
 
-def permitted(sets: Iterable[tuple[Network, ...]]) -> dict[int, tuple[Network, ...]]:
-    """Return for each mark what its sockets may reach, sorted by mark; of sets that share one, what they share."""
+def permitted(mesh: str, sets: Iterable[tuple[Network, ...]]) -> dict[int, tuple[Network, ...]]:
+    """Return for each mark of a mesh what its sockets may reach; of sets that share one, what they share."""
     found: dict[int, frozenset[Network]] = {}
     for each in sets:
-        mark, networks = naming.socket_mark(each), frozenset(each)
+        mark, networks = naming.socket_mark(mesh, each), frozenset(each)
         found[mark] = found.get(mark, networks) & networks
     return {mark: tuple(sorted(found[mark], key=str)) for mark in sorted(found) if found[mark]}
 
@@ -35,7 +35,7 @@ def render(
     by_mark: Mapping[int, tuple[Network, ...]] | None = None,
 ) -> str:
     """Return the `nft -f` text that refuses our sockets all of `REFUSED` but `allow`, and those of a mark its own."""
-    ours = f"meta mark & {naming.MARK_MASK:#x} != {naming.MARK_PREFIX:#x}"
+    ours = f"meta mark & {naming.MARK_MASK:#x} != {naming.mark_of_mesh(mesh):#x}"
     lines = [f"    meta mark != {naming.SOCKET_MARK:#x} {ours} accept", *_accepted("", allow)]
     for mark, networks in (by_mark or {}).items():
         lines += _accepted(f"meta mark {mark:#x} ", networks)

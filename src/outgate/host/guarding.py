@@ -20,7 +20,7 @@ async def apply(layout: Layout, private: Iterable[tuple[Network, ...]] = ()) -> 
     """
     settings = layout.settings
     allow = tuple(ipaddress.ip_network(each) for each in settings.guard_allow)
-    text = guard.render(settings.mesh, allow, LOG_GROUP, guard.permitted(private))
+    text = guard.render(settings.mesh, allow, LOG_GROUP, guard.permitted(settings.mesh, private))
     await asyncio.to_thread(load, text)
 
 

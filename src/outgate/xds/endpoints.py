@@ -148,7 +148,7 @@ def mark(message: ext.cluster.Cluster, port: Port, upstream: Upstream) -> None:
     # SOL_SOCKET is 1, SO_MARK 36.
     option = message.upstream_bind_config.socket_options.add()
     option.level, option.name = 1, 36
-    option.int_value = naming.socket_mark(private(port))
+    option.int_value = naming.socket_mark(upstream.settings.mesh, private(port))
 
 
 def resolver(addresses: tuple[str, ...]) -> ext.cares.CaresDnsResolverConfig:

@@ -75,8 +75,9 @@ METADATA = "outgate"
 """Namespace of metadata on clusters and routes."""
 SOCKET_MARK = 0x6F67
 """SO_MARK on the egress's sockets to the outside, by which the guard knows them ("og")."""
-MARK_PREFIX, MARK_MASK = 0x6F600000, 0xFFF00000
-"""What begins the marks of sockets that may go to ranges a resource names; the rest says to which."""
+MARK_MASK = 0xFFF00000
+"""The part that says whose a mark is (`mark_of_mesh`), of sockets that may go to ranges a resource names; the rest says
+to which. Those of another mesh on the machine are none of a guard's business."""
 
 
 def http_cluster(service: Name, port: int) -> str:
@@ -207,10 +208,15 @@ def failover(owner: Name, members: Iterable[tuple[Name, int]]) -> str:
     return "|".join((f"failover|{owner}", *(f"{name}:{port}" for name, port in members)))
 
 
-def socket_mark(permitted: Iterable[Network]) -> int:
+def mark_of_mesh(mesh: str) -> int:
+    """Return what begins all marks that name ranges in a mesh."""
+    return 0x60000000 | hashlib.blake2b(mesh.encode(), digest_size=1).digest()[0] << 20
+
+
+def socket_mark(mesh: str, permitted: Iterable[Network]) -> int:
     """Return the mark of sockets that may go to these ranges, refused otherwise; in any order, the same each time."""
     ranges = sorted(map(str, permitted))
     if not ranges:
         return SOCKET_MARK
     digest = hashlib.blake2b(",".join(ranges).encode(), digest_size=4).digest()
-    return MARK_PREFIX | int.from_bytes(digest) & ~MARK_MASK
+    return mark_of_mesh(mesh) | int.from_bytes(digest) & ~MARK_MASK

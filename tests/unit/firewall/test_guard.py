@@ -50,27 +50,39 @@ def test_ranges_of_one_set_may_overlap() -> None:
 
 
 def test_each_set_of_ranges_has_a_mark_of_its_own_whatever_its_order() -> None:
-    assert naming.socket_mark(()) == naming.SOCKET_MARK
-    marks = {naming.socket_mark(each) for each in ((TEN,), (SIX,), (TEN, SIX), (SIX, TEN))}
+    assert naming.socket_mark("m", ()) == naming.SOCKET_MARK
+    marks = {naming.socket_mark("m", each) for each in ((TEN,), (SIX,), (TEN, SIX), (SIX, TEN))}
     assert len(marks) == 3
-    assert all(mark & naming.MARK_MASK == naming.MARK_PREFIX for mark in marks)
+    assert all(mark & naming.MARK_MASK == naming.mark_of_mesh("m") for mark in marks)
 
 
 def test_a_set_is_open_to_its_own_mark_only() -> None:
-    sets = guard.permitted([(TEN,), (SIX, TEN), (TEN,)])
+    sets = guard.permitted("m", [(TEN,), (SIX, TEN), (TEN,)])
     assert sorted(sets.values(), key=len) == [(TEN,), (TEN, SIX)]
     text = guard.render("m", by_mark=sets)
-    assert f"meta mark {naming.socket_mark((TEN,)):#x} ip daddr {{ 10.0.0.0/8 }} accept" in text
-    assert f"meta mark {naming.socket_mark((TEN, SIX)):#x} ip6 daddr {{ fd00::/8 }} accept" in text
-    assert guard.render("m", by_mark=guard.permitted([(SIX, TEN), (TEN,)])) == text
+    assert (
+        f"meta mark {naming.socket_mark('m', (TEN,)):#x} ip daddr {{ 10.0.0.0/8 }} accept" in text
+    )
+    assert (
+        f"meta mark {naming.socket_mark('m', (TEN, SIX)):#x} ip6 daddr {{ fd00::/8 }} accept"
+        in text
+    )
+    assert guard.render("m", by_mark=guard.permitted("m", [(SIX, TEN), (TEN,)])) == text
+
+
+def test_another_mesh_leaves_the_sets_of_this_one_alone() -> None:
+    mark = naming.socket_mark("m", (TEN,))
+    for mesh, is_its_own in (("m", True), ("n", False)):
+        assert (mark & naming.MARK_MASK == naming.mark_of_mesh(mesh)) is is_its_own
+        assert f"!= {naming.mark_of_mesh(mesh):#x} accept" in guard.render(mesh)
 
 
 def test_of_two_sets_with_one_mark_only_what_both_name_is_open(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(naming, "socket_mark", lambda _: 1)
-    assert guard.permitted([(TEN,), (SIX, TEN)]) == {1: (TEN,)}
-    assert guard.permitted([(TEN,), (SIX,)]) == {}
+    monkeypatch.setattr(naming, "socket_mark", lambda *_: 1)
+    assert guard.permitted("m", [(TEN,), (SIX, TEN)]) == {1: (TEN,)}
+    assert guard.permitted("m", [(TEN,), (SIX,)]) == {}
 
 
 def test_meshes_have_tables_of_their_own() -> None:
