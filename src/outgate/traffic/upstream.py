@@ -168,7 +168,7 @@ class ProxyKind(enum.StrEnum):
     SOCKS5 = "socks5"
 
 
-NO_SOCKS5 = "Envoy 1.40 cannot speak SOCKS5 to a proxy"
+NO_SOCKS5 = "Envoy 1.40 does not speak SOCKS5"
 """Why such a proxy on the way is refused."""
 
 

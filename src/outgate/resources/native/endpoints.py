@@ -22,6 +22,7 @@ from outgate.resources.schemas import (
     one_of,
 )
 from outgate.traffic.upstream import (
+    NO_SOCKS5,
     Algorithm,
     Balancing,
     Endpoint,
@@ -75,8 +76,8 @@ PROXY = Fields(
     (
         Field(
             "type",
-            Choice({"HTTP": ProxyKind.HTTP, "SOCKS5": ProxyKind.SOCKS5}),
-            "How it is spoken to.",
+            Choice({"HTTP": ProxyKind.HTTP}),
+            f"How it is spoken to: HTTP is by CONNECT. There is no other, as {NO_SOCKS5}.",
             "kind",
             default="HTTP",
         ),
