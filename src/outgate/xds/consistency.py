@@ -68,7 +68,8 @@ def _looked_up(
 
 def _exists(snapshot: Snapshot, kind: str, name: str) -> bool:
     if kind == "secret":
-        return name in SECRETS
+        # What is made of Secrets and files may be missing: calls that need it fail, and a problem says so.
+        return name in SECRETS or name.startswith(naming.MATERIALS)
     if kind == "routes":
         return snapshot.get(ROUTE, name) is not None
     if name.startswith(naming.MISSING):

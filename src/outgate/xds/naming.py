@@ -154,6 +154,10 @@ def workload_listener(pod: Name, kind: str) -> str:
     return f"pod|{pod}|{kind}"
 
 
+MATERIALS = ("material|", "ca|", "client|")
+"""How the names of secrets begin that hold what Secrets, ConfigMaps and files do."""
+
+
 def material(source: Material) -> str:
     """Return the secret that holds an entry of a Secret or ConfigMap, or a file, as it is."""
     match source:
