@@ -58,8 +58,9 @@ def fallbacks(service: External, upstream: Upstream) -> Iterator[Resource]:
         message = cluster(name, other, port, upstream)
         for group in message.load_assignment.endpoints:
             for each in group.lb_endpoints:
-                # What a call that comes here has in its Host.
-                each.endpoint.hostname = originating.authority(other.host, port)
+                # What a call that comes here has in its Host. A proxy on the way is asked for it, so that it stays.
+                if not each.endpoint.hostname:
+                    each.endpoint.hostname = originating.authority(other.host, port)
         # Not on demand, as neither a cluster of clusters nor a mirror fetches them.
         yield building.cluster(message)
         yield from proxying.resources(name, other, port, upstream)

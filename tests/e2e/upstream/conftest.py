@@ -2,39 +2,37 @@
 
 import asyncio
 import contextlib
-import datetime
 import importlib.metadata
-import ipaddress
 import json
 import shutil
 import socket
 import ssl
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from dnslib.server import DNSServer
+from tests.e2e.upstream.authorities import Authority
 
 from outgate.envoy.bootstrap import Bootstrap, render
 from outgate.internet.zone import Zone
-from outgate.model.destinations import External, Port
+from outgate.model.destinations import External, Peer, Port
 from outgate.model.names import Name
 from outgate.serve.peers import by_name
 from outgate.serve.publishing import Publisher
 from outgate.serve.server import Server
 from outgate.settings import Settings
-from outgate.traffic.references import Protocol
+from outgate.traffic.references import Protocol, Target
+from outgate.traffic.routing import Backend, Rule
 from outgate.traffic.upstream import Upstream as Said
 from outgate.xds import building, clusters
 from outgate.xds.building import typed
 from outgate.xds.clusters import Upstream
+from outgate.xds.failovers import members
+from outgate.xds.naming import failover
 from outgate.xds.snapshot import Resource
 
 NAME = Name("ns", "s")
@@ -49,6 +47,24 @@ def external(
     target: int = 0,
 ) -> External:
     return External(Name("ns", host), host, (Port(number, protocol, "", target, said),))
+
+
+def leading(service: External, *others: External) -> tuple[External, str]:
+    """A service whose only rule leads to the first of others, and to the next as it fails."""
+    first, *rest = [Target(each.name.namespace, each.name.name) for each in others]
+    backend = Backend(first, failover=tuple(rest))
+    found = tuple(
+        Peer(target, each.name, each.host, each.ports[0])
+        for target, each in zip((first, *rest), others, strict=True)
+        if each.ports
+    )
+    whole = replace(service, rules=(Rule(backends=(backend,)),), peers=found)
+    return whole, failover(service.name, members(backend, service.ports[0].number))
+
+
+async def program(egress: Any, service: External) -> None:
+    made = clusters.fallbacks(service, egress.outside)
+    await egress.publish(*(replace(each, on_demand=False) for each in made))
 
 
 def free_port() -> int:
@@ -102,68 +118,6 @@ class Answer:
     status: int
     body: str
     head: str
-
-
-@dataclass
-class Authority:
-    """A CA in a folder."""
-
-    folder: Path
-    name: str
-    key: ec.EllipticCurvePrivateKey = field(
-        default_factory=lambda: ec.generate_private_key(ec.SECP256R1())
-    )
-
-    def __post_init__(self) -> None:
-        self.file = self.folder / f"{self.name}.pem"
-        self.file.write_bytes(self._sign(self.name, self.key, ca=True))
-
-    def _sign(self, name: str, key: ec.EllipticCurvePrivateKey, *, ca: bool = False) -> bytes:
-        def named(text: str) -> x509.Name:
-            return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
-
-        now, day = datetime.datetime.now(datetime.UTC), datetime.timedelta(days=1)
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(named(name)).issuer_name(named(self.name)).public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - day).not_valid_after(now + day)
-            .add_extension(x509.BasicConstraints(ca, None), critical=True)
-            .add_extension(x509.SubjectAlternativeName([_general(name)]), critical=False)
-        )  # fmt: skip
-        return builder.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-
-    def issue(self, name: str) -> tuple[Path, Path]:
-        """Return the files of a certificate for a name, and of its key."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        stem = name.replace("*", "_").replace("/", "_")
-        chain, private = self.folder / f"{stem}.crt", self.folder / f"{stem}.key"
-        chain.write_bytes(self._sign(name, key))
-        private.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-        )
-        return chain, private
-
-    def server(self, name: str, clients: "Authority | None" = None) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(*self.issue(name))
-        if clients is not None:
-            context.verify_mode = ssl.CERT_REQUIRED
-            context.load_verify_locations(clients.file)
-        return context
-
-
-def _general(name: str) -> x509.GeneralName:
-    if "://" in name:
-        return x509.UniformResourceIdentifier(name)
-    try:
-        return x509.IPAddress(ipaddress.ip_address(name))
-    except ValueError:
-        return x509.DNSName(name)
 
 
 @dataclass

@@ -4,35 +4,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.e2e.upstream.conftest import external
+from tests.e2e.upstream.conftest import external, leading, program
 
-from outgate.model.destinations import External, Peer
-from outgate.traffic.references import Target
-from outgate.traffic.routing import Backend, Rule
 from outgate.traffic.upstream import Endpoint, Upstream
 from outgate.xds import clusters
-from outgate.xds.failovers import members
-from outgate.xds.naming import failover
 
 pytestmark = pytest.mark.envoy
-
-
-def leading(service: External, *others: External) -> tuple[External, str]:
-    """A service whose only rule leads to the first of others, and to the next as it fails."""
-    first, *rest = [Target(each.name.namespace, each.name.name) for each in others]
-    backend = Backend(first, failover=tuple(rest))
-    found = tuple(
-        Peer(target, each.name, each.host, each.ports[0])
-        for target, each in zip((first, *rest), others, strict=True)
-        if each.ports
-    )
-    whole = replace(service, rules=(Rule(backends=(backend,)),), peers=found)
-    return whole, failover(service.name, members(backend, service.ports[0].number))
-
-
-async def program(egress: Any, service: External) -> None:
-    made = clusters.fallbacks(service, egress.outside)
-    await egress.publish(*(replace(each, on_demand=False) for each in made))
 
 
 async def test_the_next_destination_serves_while_one_fails(egress: Any, place: Any) -> None:

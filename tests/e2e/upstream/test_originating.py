@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.upstream.conftest import HOST, Authority, external
+from tests.e2e.upstream.authorities import Authority
+from tests.e2e.upstream.conftest import HOST, external
 
 from outgate.traffic.references import FileKey, Material, Protocol, SecretKey
 from outgate.traffic.upstream import Endpoint, Health, Probe, Tls, Upstream

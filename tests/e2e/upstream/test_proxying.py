@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from tests.e2e.upstream.conftest import HOST, WILD, external, manager
+from tests.e2e.upstream.conftest import HOST, WILD, external, leading, manager, program
 
 from outgate.internet.zone import Zone
 from outgate.traffic.references import Protocol
@@ -157,6 +157,19 @@ async def test_the_proxy_is_asked_for_what_a_wildcards_call_is_for(
         assert answer.body == said
     assert (await egress.get(WILD, host="wrong.example.com", port=port)).status == 503
     assert (await egress.get(WILD, host="none.example.com", port=port)).status == 503
+
+
+async def test_what_stands_in_for_another_may_be_behind_it(
+    egress: Any, place: Any, relay: Relay, by: Any
+) -> None:
+    a, b = await place("a").open(), await place("b").open()
+    relay.routes |= {"a.test:8080": a.port, "b.test:8080": b.port}
+    others = (external(by(), host=host, target=8080) for host in ("a.test", "b.test"))
+    service, name = leading(external(Upstream()), *others)
+    await program(egress, service)
+    await egress.until(lambda answer: answer.body == "a", name)
+    a.status = 503
+    await egress.until(lambda answer: answer.body == "b", name)
 
 
 async def test_a_kind_that_envoy_cannot_speak_leads_nowhere(

@@ -6,7 +6,8 @@ from typing import Any
 
 import grpc
 import pytest
-from tests.e2e.upstream.conftest import HOST, Authority, external
+from tests.e2e.upstream.authorities import Authority
+from tests.e2e.upstream.conftest import HOST, external
 
 from outgate.traffic.references import Protocol
 from outgate.traffic.upstream import Endpoint, Health, Pool, Probe, Tls, Upstream
