@@ -6,8 +6,9 @@ The egress resolves names itself, and never uses the address a client aimed at.
 import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
-from google.protobuf import duration_pb2, wrappers_pb2
+from google.protobuf import any_pb2, duration_pb2, wrappers_pb2
 
 from outgate.model.destinations import External, Port
 from outgate.settings import Settings
@@ -56,6 +57,8 @@ def private(port: Port) -> tuple[Network, ...]:
     Those that the resource names, and addresses that it writes out as endpoints or as a proxy on the way.
     """
     upstream = port.upstream
+    if upstream.proxy is None and not upstream.endpoints and not upstream.private:
+        return ()
     if upstream.proxy is not None:
         written: Iterable[str] = (upstream.proxy.host,)
     else:
@@ -85,6 +88,13 @@ def find(
     said = port.upstream
     apart = any((said.balancing, said.outlier, said.health))
     several = len(endpoints) > 1 or apart
+    message.cluster_type.name = "envoy.clusters.dns"
+    message.cluster_type.typed_config.CopyFrom(_dns(upstream.resolvers, several))
+
+
+@lru_cache(16)
+def _dns(resolvers: tuple[str, ...], several: bool) -> any_pb2.Any:
+    """Return how names are resolved, which nearly all clusters share."""
     dns = ext.dns_cluster.DnsCluster(
         respect_dns_ttl=True,
         all_addresses_in_single_endpoint=not several,
@@ -93,11 +103,10 @@ def find(
     dns.dns_failure_refresh_rate.base_interval.FromSeconds(1)
     dns.dns_failure_refresh_rate.max_interval.FromSeconds(10)
     dns.typed_dns_resolver_config.name = "envoy.network.dns_resolver.cares"
-    dns.typed_dns_resolver_config.typed_config.CopyFrom(building.pack(resolver(upstream.resolvers)))
+    dns.typed_dns_resolver_config.typed_config.CopyFrom(building.pack(resolver(resolvers)))
     # An endpoint of its own cannot fall back to the other family.
     dns.dns_lookup_family = V4_PREFERRED if several else ALL
-    message.cluster_type.name = "envoy.clusters.dns"
-    message.cluster_type.typed_config.CopyFrom(building.pack(dns))
+    return building.pack(dns)
 
 
 def _are_static(endpoints: Iterable[Endpoint], port: Port) -> bool:
@@ -108,6 +117,9 @@ def _are_static(endpoints: Iterable[Endpoint], port: Port) -> bool:
 
 def is_address(text: str) -> bool:
     """Whether text is an IP address, and not a DNS name."""
+    if not text[-1:].isdigit() and ":" not in text:
+        # Most are names: to fail takes long.
+        return False
     try:
         ipaddress.ip_address(text)
     except ValueError:

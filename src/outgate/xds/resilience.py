@@ -1,6 +1,9 @@
 """What keeps one bad endpoint, or one busy destination, from harming all else: pools, limits, health, balancing."""
 
+from functools import lru_cache
 from typing import TypeVar
+
+from google.protobuf import any_pb2
 
 from outgate.traffic.references import Protocol
 from outgate.traffic.upstream import (
@@ -139,11 +142,25 @@ def speak(
 
     With `asked` the name in each call is what TLS asks for and verifies, where the resource names no other.
     """
+    taken = (False, False)
+    if asked and tls is not None:
+        taken = (not tls.sni, tls.verify and not tls.names)
+    options = _options(protocol, tls is not None, pool, taken)
+    message.typed_extension_protocol_options[_OPTIONS].CopyFrom(options)
+
+
+@lru_cache(64)
+def _options(
+    protocol: Protocol,
+    encrypted: bool,
+    pool: Pool,
+    taken: tuple[bool, bool],
+) -> any_pb2.Any:
+    """Return what most clusters of a protocol share; `taken` from each call are the SNI, and the name to verify."""
     options = ext.http_options.HttpProtocolOptions()
-    http2 = protocol in (Protocol.HTTP2, Protocol.GRPC)
-    if http2:
+    if protocol in (Protocol.HTTP2, Protocol.GRPC):
         _http2(options.explicit_http_config.http2_protocol_options, pool)
-    elif tls is not None:
+    elif encrypted:
         options.auto_config.http_protocol_options.SetInParent()
         _http2(options.auto_config.http2_protocol_options, pool)
     else:
@@ -155,10 +172,10 @@ def speak(
         common.max_connection_duration.FromMilliseconds(_milliseconds(pool.lifetime))
     if pool.requests_per_connection is not None:
         common.max_requests_per_connection.value = pool.requests_per_connection
-    if asked and tls is not None:
-        options.upstream_http_protocol_options.auto_sni = not tls.sni
-        options.upstream_http_protocol_options.auto_san_validation = tls.verify and not tls.names
-    message.typed_extension_protocol_options[_OPTIONS].CopyFrom(building.pack(options))
+    if any(taken):
+        said = options.upstream_http_protocol_options
+        said.auto_sni, said.auto_san_validation = taken
+    return building.pack(options)
 
 
 def _http2(options: "ext.protocol.Http2ProtocolOptions", pool: Pool) -> None:
