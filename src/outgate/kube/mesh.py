@@ -4,6 +4,7 @@ Without I/O. A change costs what it touches. Services that are not external are 
 straight to where they were going. That is so for an ExternalName that is another name of something inside, too.
 """
 
+import ipaddress
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,13 +19,14 @@ from outgate.model.materials import files
 from outgate.model.names import Name
 from outgate.resources.documents import Document, Lines
 from outgate.resources.kinds import Resource, declaring, parse, plural
-from outgate.resources.problems import Location, Problem
-from outgate.traffic.references import Material
+from outgate.resources.problems import Location, Problem, Severity
+from outgate.traffic.references import Material, Network
 from outgate.xds import egress
 from outgate.xds.clusters import Upstream
 from outgate.xds.egress import Callers, Delta, Programmed, Site
 from outgate.xds.materials import Vault
 from outgate.xds.policing.following import Policing
+from outgate.xds.private import of
 
 Derived = tuple[Resource | None, Declarations | None]
 """A resource that is valid, and what it declares by itself."""
@@ -170,7 +172,31 @@ class Mesh:
             problem = Problem(_place(source), str(source), "spec", message, "name a Secret")
             self.wrong[source] = (*parsed.problems, problem)
             return resource, None
+        if declared and (closed := self._closed(declared)):
+            # A network policy is about the egress as a whole, so that whoever installs decides.
+            message = f"the egress's network policy does not let calls to {closed[0]} pass"
+            hint = (
+                f"who installs may allow it: --set OUTGATE_GUARD_ALLOW={','.join(map(str, closed))}"
+            )
+            problem = Problem(
+                _place(source), str(source), "spec", message, hint, severity=Severity.WARNING
+            )
+            self.wrong[source] = (*parsed.problems, problem)
         return resource, declared
+
+    def _closed(self, declared: Declarations) -> list[Network]:
+        """Return the private ranges that a resource names and the installation does not allow."""
+        allowed = [ipaddress.ip_network(each) for each in self.upstream.settings.guard_allow]
+        wanted = {each for one in declared.destinations for several in of(one) for each in several}
+        return [
+            each
+            for each in sorted(wanted, key=str)
+            if not any(_holds(one, each) for one in allowed)
+        ]
+
+
+def _holds(outer: Network, inner: Network) -> bool:
+    return outer.version == inner.version and inner.subnet_of(outer)  # type: ignore[arg-type]
 
 
 def _nowhere(source: Source, item: Mapping[str, Any]) -> Declarations:

@@ -9,6 +9,7 @@ from outgate.model import addresses
 from outgate.model.addresses import FULL, SHARED
 from outgate.model.declarations import Source
 from outgate.model.names import Name
+from outgate.resources.problems import Severity
 from outgate.settings import Settings
 from outgate.xds.building import CLUSTER, LISTENER
 from outgate.xds.clusters import Upstream
@@ -188,3 +189,20 @@ def test_a_namespace_that_comes_finds_what_all_see_where_others_see_their_own() 
     assert names(delta, CLUSTER) == [f"tls@{each}|api.example.com:443" for each in "ab"]
     own.namespaces = frozenset("abc")
     assert names(own.update([]), CLUSTER) == ["tls@c|api.example.com:443"]
+
+
+@pytest.mark.parametrize(
+    ("allowed", "closed"),
+    [((), "10.1.0.0/16,10.9.0.1/32"), (("10.1.0.0/16",), "10.9.0.1/32"), (("10.0.0.0/8",), "")],
+)
+def test_private_ranges_that_the_installation_does_not_let_pass_are_said(
+    allowed: tuple[str, ...], closed: str
+) -> None:
+    mesh = Mesh(SITE, Upstream(Settings(guard_allow=allowed), "/ca.pem", marked=False))
+    source, item = host("ns", ".")
+    item["spec"] |= {"privateRanges": ["10.1.0.0/16"], "endpoints": [{"address": "10.9.0.1"}]}
+    delta = mesh.update([(source, item)])
+    assert names(delta, CLUSTER)
+    found = mesh.problems(source)
+    assert [each.severity for each in found] == ([Severity.WARNING] if closed else [])
+    assert all(f"OUTGATE_GUARD_ALLOW={closed}" in each.hint for each in found)
