@@ -8,13 +8,21 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from outgate.model.attaching import aimed, attachments, rules, targets, tuned
+from outgate.model.attaching import (
+    aimed,
+    attachments,
+    rules,
+    ruling,
+    targets,
+    tuned,
+    without_effect,
+)
 from outgate.model.declarations import Declarations, Source, Tuning
 from outgate.model.destinations import Destination, External, Peer
 from outgate.model.names import Name
 from outgate.resources.problems import Problem, Severity
 from outgate.traffic.permitting import Policy
-from outgate.traffic.references import Target
+from outgate.traffic.references import NOWHERE, Target
 from outgate.traffic.routing import Rule
 
 
@@ -200,10 +208,18 @@ class Assembly:
         for slot in slots:
             touched |= self._attached.get(slot, set())
             touched |= {each for name in self._in_slot.get(slot, ()) for each in self._claims[name]}
+            for name in self._leading.get(slot, ()):
+                touched |= (
+                    self._attached.get(_slot(name), set()) | self._claims.get(name, {}).keys()
+                )
         self.checked = touched
         for source in touched:
             declared = self.declared[source]
-            problems = (*self._conflicts(declared), *self._astray(declared))
+            problems = (
+                *self._conflicts(declared),
+                *self._astray(declared),
+                *self._lost(declared),
+            )
             self.found.pop(source, None)
             if problems:
                 self.found[source] = problems
@@ -234,6 +250,20 @@ class Assembly:
             elif isinstance(each, Tuning) and found.name.namespace != namespace:
                 message = f"{name} is of namespace {found.name.namespace}: how it is connected to is said there"
                 yield _problem(declared, path, message)
+            elif isinstance(each, Tuning):
+                for message in without_effect(each, found):
+                    yield _problem(declared, path, message, severity=Severity.WARNING)
+
+    def _lost(self, declared: Declarations) -> Iterator[Problem]:
+        viewer = declared.source.namespace
+        for path, said in ruling(declared):
+            for target in targets(said):
+                named = Name(target.namespace, target.name)
+                found = self._winner(named) if target.granted else self.find(named, viewer)
+                if found is None and target != NOWHERE:
+                    message = f"leads to {target.name}, which nothing declares for callers of this namespace"
+                    hint = "declare it: until then its share of the calls fails"
+                    yield _problem(declared, path, message, hint, Severity.WARNING)
 
     def _hidden_by(self, destination: Destination) -> str:
         """Return the namespace, if any, that sees a destination, and has one of its own of the same host."""

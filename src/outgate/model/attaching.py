@@ -3,12 +3,12 @@
 Nobody says what becomes of another namespace's calls, nor how another namespace's destination is connected to.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from outgate.model.declarations import Declarations, Routing, Tuning
 from outgate.model.destinations import External
-from outgate.traffic.references import Target
+from outgate.traffic.references import Protocol, Target
 from outgate.traffic.routing import Rule
 from outgate.traffic.upstream import Upstream
 
@@ -59,6 +59,26 @@ def rules(attached: Iterable[Declarations], destination: External) -> list[Rule]
                 if own or each.callers is None or namespace in each.callers
             ]
     return sorted(found, key=lambda each: each.callers is None)
+
+
+def ruling(declared: Declarations) -> Iterator[tuple[str, tuple[Rule, ...]]]:
+    """Yield all rules that a resource says, those of one place together, with the field that names it."""
+    for each in declared.routings:
+        yield each.path or "spec", each.rules
+    # A resource says the same of all of its hosts.
+    hosts = (each for each in declared.destinations if isinstance(each, External))
+    if (first := next(hosts, None)) is not None:
+        yield "spec.rules", first.rules
+
+
+def without_effect(tuning: Tuning, destination: External) -> Iterator[str]:
+    """Yield what a tuning says that is not done."""
+    if tuning.upstream.tls is None:
+        return
+    for port in destination.ports:
+        if port.protocol is Protocol.TLS and tuning.concerns(port.number):
+            name = destination.name.name
+            yield f"port {port.number} of {name} passes on the application's own TLS: none is opened there"
 
 
 def tuned(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from tests.e2e.mesh.spaces import Space, Spaces
+from tests.outside.calling import Answer
 from tests.outside.control import Outside
 
 pytestmark = [pytest.mark.root, pytest.mark.envoy]
@@ -289,7 +290,10 @@ def test_outliers_and_consistent_hash(space: Space, outside: Outside) -> None:
         },
     }
     space.apply(entry("many.test", "80/HTTP"), rule("many.test", policy))
-    ask = lambda: space.call("http://many.test/", "-H", "x-user: me")  # noqa: E731
+
+    def ask() -> Answer:
+        return space.call("http://many.test/", "-H", "x-user: me")
+
     server = ask().json()["server"]
     assert {ask().json()["server"] for _ in range(6)} == {server}
     outside.behave(server, status=500)

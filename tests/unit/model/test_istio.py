@@ -579,3 +579,53 @@ def test_older_versions_mean_the_same() -> None:
         assert found(assembled(document)) == found(assembled(made("ServiceEntry", ENTRY)))
     document = {**made("ServiceEntry", ENTRY), "apiVersion": "networking.istio.io/v2"}
     assert [path for path, _ in errors(document)] == ["apiVersion"]
+
+
+def told(assembly: Assembly, kind: str) -> list[tuple[str, str]]:
+    source = Source(kind, "default", "it")
+    return [(each.path, each.message) for each in assembly.found.get(source, ())]
+
+
+def test_a_route_to_what_nothing_declares_is_told_until_something_does() -> None:
+    http = [{"route": [{"destination": {"host": "b.example.com"}}]}]
+    service = made("VirtualService", {"hosts": [API], "http": http})
+    assembly = assembled(made("ServiceEntry", ENTRY), service)
+    message = "leads to b.example.com, which nothing declares for callers of this namespace"
+    assert told(assembly, "VirtualService") == [("spec.hosts[0]", message)]
+    entry = parsed(made("ServiceEntry", {**ENTRY, "hosts": ["b.example.com"]}, "b"))
+    assembly.update([(source_of(each), declare(each)) for each in entry.every()])
+    assert told(assembly, "VirtualService") == []
+    assembly.update([(source_of(each), None) for each in entry.every()])
+    assert told(assembly, "VirtualService") == [("spec.hosts[0]", message)]
+
+
+def test_tls_that_is_not_opened_as_the_application_speaks_it_is_told() -> None:
+    rule = made("DestinationRule", {"host": API, "trafficPolicy": {"tls": {"mode": "SIMPLE"}}})
+    assembly = assembled(made("ServiceEntry", ENTRY), rule)
+    assert told(assembly, "DestinationRule") == [
+        (
+            "spec.host",
+            f"port 443 of {API} passes on the application's own TLS: none is opened there",
+        )
+    ]
+
+
+def test_a_route_of_connections_leads_elsewhere_on_its_port_alone() -> None:
+    elsewhere = {"match": [{"port": 443, "sniHosts": [API]}]}
+    elsewhere["route"] = [{"destination": {"host": "b.example.com"}}]
+    other = made("ServiceEntry", {**ENTRY, "hosts": ["b.example.com"]}, "other")
+    service = made("VirtualService", {"hosts": [API], "tls": [elsewhere]})
+    first, *_ = found(assembled(made("ServiceEntry", ENTRY), other, service)).rules
+    assert first.ports == (443,)
+    assert first.backends == (Backend(Target("default", "b.example.com")),)
+    elsewhere["match"] = [{"sniHosts": [API]}]
+    service = made("VirtualService", {"hosts": [API], "tls": [elsewhere]})
+    assert [path for path, _ in errors(service)] == ["spec.tls[0].match"]
+
+
+def test_a_route_of_connections_to_its_own_host_changes_nothing() -> None:
+    home = {"match": [{"port": 443, "sniHosts": [API]}]}
+    home["route"] = [{"destination": {"host": API, "port": {"number": 443}}, "weight": 100}]
+    service = made("VirtualService", {"hosts": [API], "tls": [home]})
+    entry = made("ServiceEntry", ENTRY)
+    assert found(assembled(entry, service)).rules == found(assembled(entry)).rules

@@ -167,6 +167,8 @@ def _with_host(
 
 def _check_authority(check: Checker, path: str, text: str) -> None:
     name, _, port = text.partition(":")
+    if "/" in text:
+        name, port = text, ""
     if port and not (port.isdecimal() and 0 < int(port) <= MAX_PORT):
         check.error(path, f"{quote(port)} is not a port")
     check.flaw(path, hostname(name.lower()))

@@ -1,6 +1,6 @@
 """The TLS and TCP routes of a VirtualService."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ from outgate.resources.istio.actions import parse_backends
 from outgate.resources.istio.matching import Scope, callers_of, ports_of, reaches_mesh
 from outgate.resources.istio.reading import texts
 from outgate.resources.paths import child, item
+from outgate.traffic.references import Target
 from outgate.traffic.routing import Backend
 
 
@@ -27,15 +28,25 @@ class Connection:
 
 
 def parse_connections(
-    check: Checker, spec: Mapping[str, Any], scope: Scope
+    check: Checker, spec: Mapping[str, Any], scope: Scope, hosts: Collection[Target]
 ) -> tuple[Connection, ...]:
-    """Read `spec.tls` and `spec.tcp`, in this order; what never holds is left out."""
+    """Read `spec.tls` and `spec.tcp`, in this order; what never holds is left out. `hosts` are what it is all for."""
     found: list[Connection] = []
     for kind in ("tls", "tcp"):
         for index, entry in check.items(spec, "spec", kind):
             path = item(child("spec", kind), index)
             found += _route(check, entry, path, scope, tls=kind == "tls")
+    for each in found:
+        if not each.ports and not _leads_home(each, hosts):
+            message = "must say for which port: else it would hold for requests of HTTP too"
+            check.error(child(each.path, "match"), message, "for example {port: 443}")
     return tuple(found)
+
+
+def _leads_home(route: Connection, hosts: Collection[Target]) -> bool:
+    """Whether a route leads where calls go anyway."""
+    places = [each.target for each in route.backends]
+    return len(places) == 1 and len(hosts) == 1 and places[0] in hosts
 
 
 def _route(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from outgate.resources.checks import Checker
+from outgate.resources.checks import Checker, closest
 from outgate.resources.istio.reading import count, percentage, timed, whole
 from outgate.resources.paths import child, quote
 from outgate.traffic.routing import Fault, Retries
@@ -83,7 +83,10 @@ def _conditions(
         if _is_status(part) or part == "retriable-status-codes":
             continue
         if part not in _CONDITIONS:
-            check.error(here, f"{quote(part)} is no condition: write {', '.join(_CONDITIONS)}")
+            meant = closest(part, _CONDITIONS)
+            hint = f"did you mean {meant}?" if meant else "for example 5xx,reset"
+            message = f"{quote(part)} is neither one of Envoy's conditions nor a status"
+            check.error(here, message, hint)
         elif part == "retriable-headers":
             check.warning(here, "retriable-headers has no effect: no headers are named")
         else:

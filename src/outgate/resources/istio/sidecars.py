@@ -44,7 +44,7 @@ def parse_sidecar(
     here = "spec.outboundTrafficPolicy"
     if check.choice(policy, here, "mode", _MODES) == "ALLOW_ANY":
         message = "what nobody declares is denied, always"
-        hint = "write REGISTRY_ONLY, and declare what is called: outgate audit --suggest"
+        hint = "write REGISTRY_ONLY, and declare what is called in ServiceEntries"
         check.error(child(here, "mode"), message, hint)
     for index, entry in check.items(spec, "spec", "egress"):
         _check_egress(check, entry, item("spec.egress", index))
@@ -66,4 +66,4 @@ def _check_egress(check: Checker, entry: Mapping[str, Any], path: str) -> None:
             check.error(item(here, index), message, "for example ./* or */api.example.com")
     if hosts and _EVERYTHING not in hosts and not check.failed:
         message = "this list keeps no call from anything else that is declared"
-        check.error(here, message, "write an EgressPolicy that allows these: outgate convert")
+        check.error(here, message, "write an EgressPolicy that allows these, and */* here")

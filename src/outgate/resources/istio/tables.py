@@ -265,7 +265,7 @@ SIDECAR: Fields = {
         "port": Said("has no effect: a host's own ports are what can be called"),
         "bind": Said("has no effect: hosts have the addresses that the mesh gives them"),
         "captureMode": "DEFAULT and IPTABLES, which are what is done; NONE has no effect, with a warning",
-        "hosts": "`*/*`; a list that leaves something out is refused, with the EgressPolicy to write instead",
+        "hosts": "`*/*`; a list that leaves something out is refused: what may be called, an EgressPolicy says",
     },
     "inboundConnectionPool": _INBOUND,
     "outboundTrafficPolicy": {

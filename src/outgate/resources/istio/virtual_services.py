@@ -55,7 +55,7 @@ def parse_virtual_service(
     hosts = tuple(_hosts(check, spec, metadata.namespace))
     scope = Scope(metadata.namespace, exported(check, spec, metadata.namespace))
     rules = _rules(check, spec, scope, f"virtualservice/{metadata.name}")
-    connections = parse_connections(check, spec, scope)
+    connections = parse_connections(check, spec, scope, [each for _, each in hosts])
     if not any(spec.get(key) for key in ("http", "tls", "tcp")):
         check.error("spec.http", "is required: at least one of http, tls and tcp")
     if not reaches_mesh(check, spec, "spec"):
