@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from outgate.cli import kindpages
+from outgate.cli import istiopages, kindpages
 from outgate.cli.main import COMMANDS, cli
 from outgate.resources.native import egress_policy, external_service
 from outgate.settings import PREFIX, Settings
@@ -63,6 +63,7 @@ def pages(folder: Path) -> dict[Path, str]:
     return {
         folder / "commands.md": commands(),
         folder / "settings.md": settings(),
+        folder / "istio-fields.md": istiopages.page(NOTE),
         folder / "externalservice.md": kindpages.page(external_service.KIND, NOTE, _BESIDE),
         folder / "egresspolicy.md": kindpages.page(egress_policy.KIND, NOTE, _BESIDE),
     }

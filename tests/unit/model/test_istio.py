@@ -332,6 +332,8 @@ def test_a_split_leads_where_each_share_goes() -> None:
         {"destination": {"host": API}, "weight": 90, "headers": {"request": {"set": {"X-V": "1"}}}},
         {"destination": {"host": "b.example.com"}, "weight": 0},
     ]
+    # The Host stays the one that was called, as in Istio.
+    assert rules([{"route": split}])[0].rewrite == Rewrite(host=API)
     assert rules([{"route": split}])[0].backends == (
         Backend(Target("default", "b.example.com", 80), 10),
         Backend(Target("default", API), 90, request=Edits(put=(("x-v", "1"),))),

@@ -9,7 +9,7 @@ from outgate.resources.istio.connections import Connection
 from outgate.resources.istio.virtual_services import VirtualService
 from outgate.resources.paths import item
 from outgate.traffic.references import Target
-from outgate.traffic.routing import Backend, Edits, Rule
+from outgate.traffic.routing import Backend, Edits, Rewrite, Rule
 
 
 def virtual_service(service: VirtualService) -> Declarations:
@@ -31,9 +31,9 @@ def virtual_service(service: VirtualService) -> Declarations:
 
 
 def _for_host(rule: Rule, host: Target) -> Rule:
-    """Return a rule that leads to its own host as one that leads nowhere else."""
+    """Return a rule that leads to its own host as one that leads nowhere else; others keep the Host that was called."""
     if len(rule.backends) != 1 or not _is_own(rule.backends[0], host, rule.ports):
-        return rule
+        return replace(rule, rewrite=_keeping(rule, host))
     only = rule.backends[0]
     return replace(
         rule,
@@ -41,6 +41,16 @@ def _for_host(rule: Rule, host: Target) -> Rule:
         request=_joined(rule.request, only.request),
         response=_joined(rule.response, only.response),
     )
+
+
+def _keeping(rule: Rule, host: Target) -> Rewrite | None:
+    """Return a rewrite to the Host that was called, which Istio sends wherever a route leads."""
+    rewrite = rule.rewrite or Rewrite()
+    known = "." in host.name and not host.name.startswith("*.")
+    if rewrite.host or not known or not rule.backends:
+        return rule.rewrite
+    port = next(iter(rule.ports), 80)
+    return replace(rewrite, host=host.name if port == 80 else f"{host.name}:{port}")
 
 
 def _is_own(backend: Backend, host: Target, ports: tuple[int, ...]) -> bool:
