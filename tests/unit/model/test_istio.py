@@ -612,17 +612,20 @@ def test_tls_that_is_not_opened_as_the_application_speaks_it_is_told() -> None:
     ]
 
 
-def test_a_route_of_connections_leads_elsewhere_on_its_port_alone() -> None:
-    elsewhere = {"match": [{"port": 443, "sniHosts": [API]}]}
-    elsewhere["route"] = [{"destination": {"host": "b.example.com"}}]
-    other = made("ServiceEntry", {**ENTRY, "hosts": ["b.example.com"]}, "other")
-    service = made("VirtualService", {"hosts": [API], "tls": [elsewhere]})
-    first, *_ = found(assembled(made("ServiceEntry", ENTRY), other, service)).rules
-    assert first.ports == (443,)
-    assert first.backends == (Backend(Target("default", "b.example.com")),)
-    elsewhere["match"] = [{"sniHosts": [API]}]
-    service = made("VirtualService", {"hosts": [API], "tls": [elsewhere]})
-    assert [path for path, _ in errors(service)] == ["spec.tls[0].match"]
+@pytest.mark.parametrize(
+    ("kind", "match", "to"),
+    [
+        ("tls", {"port": 443, "sniHosts": [API]}, {"host": "b.example.com"}),
+        ("tls", {"sniHosts": ["*.example.com"]}, {"host": API, "port": {"number": 443}}),
+        ("tcp", {"port": 80}, {"host": "b.example.com"}),
+    ],
+)
+def test_connections_that_would_be_led_elsewhere_are_refused(
+    kind: str, match: Any, to: Any
+) -> None:
+    route = [{"match": [match], "route": [{"destination": to}]}]
+    service = made("VirtualService", {"hosts": [API], kind: route})
+    assert [path for path, _ in errors(service)] == [f"spec.{kind}[0].route"]
 
 
 def test_a_route_of_connections_to_its_own_host_changes_nothing() -> None:

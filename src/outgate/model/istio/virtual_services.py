@@ -1,11 +1,9 @@
 """VirtualService to rules for each of its hosts."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 from outgate.model.declarations import Declarations, Routing, Source
 from outgate.model.names import Name
-from outgate.resources.istio.connections import Connection
 from outgate.resources.istio.virtual_services import VirtualService
 from outgate.resources.paths import item
 from outgate.traffic.references import Target
@@ -19,10 +17,7 @@ def virtual_service(service: VirtualService) -> Declarations:
     routings = tuple(
         Routing(
             Name(host.namespace, host.name),
-            (
-                *(_for_host(rule, host) for rule in service.rules),
-                *_connections(service, host, str(source)),
-            ),
+            tuple(_for_host(rule, host) for rule in service.rules),
             path=item("spec.hosts", index),
         )
         for index, host in service.hosts
@@ -66,24 +61,4 @@ def _joined(outer: Edits, inner: Edits) -> Edits:
         put=tuple(kept.items()),
         add=(*inner.add, *outer.add),
         remove=tuple(dict.fromkeys((*inner.remove, *outer.remove))),
-    )
-
-
-def _connections(service: VirtualService, host: Target, source: str) -> Iterator[Rule]:
-    for route in service.connections:
-        if not _concerns(route, host) or _is_default(route, host):
-            continue
-        yield Rule(ports=route.ports, callers=route.callers, backends=route.backends, source=source)
-
-
-def _is_default(route: Connection, host: Target) -> bool:
-    return len(route.backends) == 1 and _is_own(route.backends[0], host, route.ports)
-
-
-def _concerns(route: Connection, host: Target) -> bool:
-    if not route.names:
-        return True
-    return any(
-        name == host.name or (name.startswith("*.") and host.name.endswith(name[1:]))
-        for name in route.names
     )

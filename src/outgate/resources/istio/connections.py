@@ -1,7 +1,9 @@
-"""The TLS and TCP routes of a VirtualService."""
+"""The TLS and TCP routes of a VirtualService: those that lead where calls go anyway are all that there may be.
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+Istio's documents have many of these, as routes through an egress gateway begin and end so.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from outgate.resources.checks import Checker
@@ -12,55 +14,36 @@ from outgate.resources.paths import child, item
 from outgate.traffic.references import Target
 from outgate.traffic.routing import Backend
 
-
-@dataclass(frozen=True, slots=True)
-class Connection:
-    """A route of connections: `path` is where it is written, `names` are those of SNI that it is for, none for TCP.
-
-    `ports` none: all. `callers` are the namespaces for whose calls it holds, None for all.
-    """
-
-    path: str
-    names: tuple[str, ...]
-    ports: tuple[int, ...]
-    callers: frozenset[str] | None
-    backends: tuple[Backend, ...]
+_HINT = "declare the host with endpoints there: {address: ..., ports: {...}}"
 
 
-def parse_connections(
+def check_connections(
     check: Checker, spec: Mapping[str, Any], scope: Scope, hosts: Collection[Target]
-) -> tuple[Connection, ...]:
-    """Read `spec.tls` and `spec.tcp`, in this order; what never holds is left out. `hosts` are what it is all for."""
-    found: list[Connection] = []
+) -> None:
+    """Note what is wrong with `spec.tls` and `spec.tcp`; `hosts` are what the VirtualService is for."""
     for kind in ("tls", "tcp"):
         for index, entry in check.items(spec, "spec", kind):
             path = item(child("spec", kind), index)
-            found += _route(check, entry, path, scope, tls=kind == "tls")
-    for each in found:
-        if not each.ports and not _leads_home(each, hosts):
-            message = "must say for which port: else it would hold for requests of HTTP too"
-            check.error(child(each.path, "match"), message, "for example {port: 443}")
-    return tuple(found)
+            backends = parse_backends(check, entry, path, scope.namespace)
+            if not entry.get("route"):
+                check.error(child(path, "route"), "is required")
+            for names, ports in _places(check, entry, path, scope, tls=kind == "tls"):
+                meant = [each for each in hosts if _concerns(names, each)]
+                if backends and not all(_leads_home(backends, each, ports) for each in meant):
+                    message = "connections are not led to another host or port"
+                    check.error(child(path, "route"), message, _HINT)
 
 
-def _leads_home(route: Connection, hosts: Collection[Target]) -> bool:
-    """Whether a route leads where calls go anyway."""
-    places = [each.target for each in route.backends]
-    return len(places) == 1 and len(hosts) == 1 and places[0] in hosts
-
-
-def _route(
+def _places(
     check: Checker, entry: Mapping[str, Any], path: str, scope: Scope, *, tls: bool
-) -> list[Connection]:
-    backends = parse_backends(check, entry, path, scope.namespace)
-    if not entry.get("route"):
-        check.error(child(path, "route"), "is required")
+) -> Iterator[tuple[tuple[str, ...], tuple[int, ...]]]:
+    """Yield the names of SNI (none: all) and the ports (none: all) that each match of a route is for."""
     items = check.items(entry, path, "match")
     if not items:
         if tls and not entry.get("match"):
             check.error(child(path, "match"), "is required", "for example {sniHosts: [...]}")
-        return [] if tls else [Connection(path, (), (), scope.visible, backends)]
-    found: list[Connection] = []
+        elif not tls:
+            yield (), ()
     for index, match in items:
         here = item(child(path, "match"), index)
         names = texts(check, match, here, "sniHosts") if tls else ()
@@ -69,6 +52,23 @@ def _route(
         callers = callers_of(check, match, here, scope)
         ports = ports_of(check, match, here)
         if reaches_mesh(check, match, here) and (callers is None or callers):
-            lower = tuple(name.lower().removesuffix(".") for name in names)
-            found.append(Connection(path, lower, ports, callers, backends))
-    return found
+            yield tuple(name.lower().removesuffix(".") for name in names), ports
+
+
+def _concerns(names: tuple[str, ...], host: Target) -> bool:
+    if not names or host.name in names:
+        return True
+    wild = (name[1:] for name in names if name.startswith("*."))
+    return any(host.name.endswith(each) for each in wild) or any(
+        host.name.startswith("*.") and name.endswith(host.name[1:]) for name in names
+    )
+
+
+def _leads_home(backends: Collection[Backend], host: Target, ports: tuple[int, ...]) -> bool:
+    """Whether a route leads where calls to a host go anyway."""
+    targets = {each.target for each in backends}
+    return all(
+        (each.namespace, each.name) == (host.namespace, host.name)
+        and (not each.port or ports == (each.port,))
+        for each in targets
+    )

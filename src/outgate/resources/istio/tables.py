@@ -54,9 +54,9 @@ SERVICE_ENTRY: Fields = {
 
 _TLS: Fields = {
     "mode": "DISABLE, SIMPLE, MUTUAL; ISTIO_MUTUAL is refused, as nobody outside knows the mesh's certificates",
-    "clientCertificate": "a file on the machine of the egress",
-    "privateKey": "a file on the machine of the egress",
-    "caCertificates": "a file on the machine of the egress, or `system`",
+    "clientCertificate": "a file, on one machine only: in a cluster calls fail",
+    "privateKey": "a file, on one machine only: in a cluster calls fail",
+    "caCertificates": "a file, on one machine only, or `system`",
     "credentialName": "a Secret of the namespace: `tls.crt` and `tls.key` with MUTUAL, `ca.crt` with both",
     "caCertCredentialName": "a Secret of the namespace with `ca.crt`",
     "subjectAltNames": _YES,
@@ -193,7 +193,14 @@ _L4_MATCH: Fields = {
     "gateways": _GATEWAYS,
     "sourceNamespace": _YES,
 }
-_L4_ROUTE: Fields = {"destination": _DESTINATION, "weight": _YES}
+_L4_ROUTE: Fields = {
+    "destination": {
+        "host": "the host itself: a route to another one is refused",
+        "subset": _NO_SUBSET,
+        "port": {"number": "the one that is called"},
+    },
+    "weight": _YES,
+}
 _PERCENT = {"value": _YES}
 _HTTP: Fields = {
     "name": "for who reads it",

@@ -7,7 +7,7 @@ from typing import Any
 from outgate.resources.checks import Checker
 from outgate.resources.documents import Document
 from outgate.resources.istio.actions import parse_action
-from outgate.resources.istio.connections import Connection, parse_connections
+from outgate.resources.istio.connections import check_connections
 from outgate.resources.istio.fields import check_fields
 from outgate.resources.istio.matching import Scope, Where, matches, reaches_mesh
 from outgate.resources.istio.reading import exported, named, texts, version
@@ -34,7 +34,6 @@ class VirtualService:
     metadata: ObjectMeta
     hosts: tuple[tuple[int, Target], ...]
     rules: tuple[Rule, ...]
-    connections: tuple[Connection, ...]
     location: Location
 
 
@@ -55,14 +54,14 @@ def parse_virtual_service(
     hosts = tuple(_hosts(check, spec, metadata.namespace))
     scope = Scope(metadata.namespace, exported(check, spec, metadata.namespace))
     rules = _rules(check, spec, scope, f"virtualservice/{metadata.name}")
-    connections = parse_connections(check, spec, scope, [each for _, each in hosts])
+    check_connections(check, spec, scope, [each for _, each in hosts])
     if not any(spec.get(key) for key in ("http", "tls", "tcp")):
         check.error("spec.http", "is required: at least one of http, tls and tcp")
     if not reaches_mesh(check, spec, "spec"):
-        rules, connections = (), ()
+        rules = ()
     if check.failed:
         return None, check.problems
-    service = VirtualService(metadata, hosts, rules, connections, document.location)
+    service = VirtualService(metadata, hosts, rules, document.location)
     return service, check.problems
 
 
