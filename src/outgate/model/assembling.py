@@ -14,7 +14,7 @@ from outgate.model.attaching import (
     rules,
     ruling,
     targets,
-    tuned,
+    tuned_ports,
     without_effect,
 )
 from outgate.model.declarations import Declarations, Source, Tuning
@@ -155,10 +155,7 @@ class Assembly:
         attached = self._attached_to(destination)
         if not attached and not destination.rules:
             return destination
-        ports = tuple(
-            replace(port, upstream=tuned(port.number, port.upstream, attached, destination))
-            for port in destination.ports
-        )
+        ports = tuned_ports(destination, attached)
         every = (*rules(attached, destination), *destination.rules)
         self._targets[destination.name] = wanted = targets(every)
         for target in wanted:
@@ -198,7 +195,8 @@ class Assembly:
             found = self._winner(Name(target.namespace, target.name))
             if isinstance(found, External):
                 wanted = {target.port} if target.port else own
-                for port in found.ports:
+                # Copies of its clusters are made as its own are.
+                for port in tuned_ports(found, self._attached_to(found)):
                     if port.number in wanted:
                         yield Peer(target, found.name, found.host, port)
 

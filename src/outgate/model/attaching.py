@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from outgate.model.declarations import Declarations, Routing, Tuning
-from outgate.model.destinations import External
+from outgate.model.destinations import External, Port
 from outgate.traffic.references import Protocol, Target
 from outgate.traffic.routing import Rule
 from outgate.traffic.upstream import Upstream
@@ -81,7 +81,16 @@ def without_effect(tuning: Tuning, destination: External) -> Iterator[str]:
             yield f"port {port.number} of {name} passes on the application's own TLS: none is opened there"
 
 
-def tuned(
+def tuned_ports(destination: External, attached: Iterable[Declarations]) -> tuple[Port, ...]:
+    """Return a destination's ports, each as it is connected to."""
+    ordered = tuple(attached)
+    return tuple(
+        replace(port, upstream=_tuned(port.number, port.upstream, ordered, destination))
+        for port in destination.ports
+    )
+
+
+def _tuned(
     number: int, upstream: Upstream, attached: Iterable[Declarations], destination: External
 ) -> Upstream:
     """Return how a port is connected to: what the oldest tuning says, before the others, before the resource's own."""

@@ -634,3 +634,18 @@ def test_a_route_of_connections_to_its_own_host_changes_nothing() -> None:
     service = made("VirtualService", {"hosts": [API], "tls": [home]})
     entry = made("ServiceEntry", ENTRY)
     assert found(assembled(entry, service)).rules == found(assembled(entry)).rules
+
+
+def test_a_copy_goes_where_a_rule_opens_tls_by_tls_too() -> None:
+    """A mirror's cluster is made from what is known of the peer: it must not be plain where calls are not."""
+    other = made("ServiceEntry", {**ENTRY, "hosts": ["b.example.com"]}, "other")
+    http = [{"mirror": {"host": "b.example.com"}, "route": [{"destination": {"host": API}}]}]
+    service = made("VirtualService", {"hosts": [API], "http": http})
+    rule = made(
+        "DestinationRule", {"host": "b.example.com", "trafficPolicy": {"tls": {"mode": "SIMPLE"}}}
+    )
+    assembly = assembled(made("ServiceEntry", ENTRY), other, service)
+    assert [each.port.upstream.tls for each in found(assembly).peers] == [None, None]
+    later = parsed(rule)
+    assembly.update([(source_of(each), declare(each)) for each in later.every()])
+    assert [each.port.upstream.tls for each in found(assembly).peers] == [Tls(), Tls()]
