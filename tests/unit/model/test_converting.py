@@ -338,3 +338,11 @@ def test_hosts_that_are_called_in_different_ways_get_documents_of_their_own() ->
         ("se", ["api.example.com"]),
         ("se-2", ["b.example.com"]),
     ]
+
+
+def test_nothing_is_converted_beside_a_rule_that_is_invalid() -> None:
+    wrong = document(
+        "VirtualService", {"hosts": [HOSTS[0]], "http": [{"delegate": {"name": "x"}}]}, "vs"
+    )
+    assert convert(parsed([ENTRY])).documents != ()
+    assert convert(parsed([ENTRY, wrong])).documents == ()

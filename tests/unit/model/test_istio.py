@@ -558,6 +558,16 @@ def test_what_would_open_or_break_something_is_refused(kind: str, spec: Any, pat
             "headers.request.set.x-outgate-namespace",
         ),
         ({"delegate": {"name": "other"}}, "delegate"),
+        (
+            {"rewrite": {"uriRegexRewrite": {"match": "/(a)", "rewrite": "\\2"}}},
+            "rewrite.uriRegexRewrite.rewrite",
+        ),
+        ({"rewrite": {"uri": "no/path"}}, "rewrite.uri"),
+        (
+            {"directResponse": {"status": 200, "body": {"string": "x" * 4097}}},
+            "directResponse.body",
+        ),
+        ({"headers": {"request": {"remove": ["content-length"]}}}, "headers.request.remove[0]"),
         ({"redirect": {"uri": "/"}}, ""),
     ],
 )

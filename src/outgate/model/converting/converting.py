@@ -19,6 +19,7 @@ from outgate.resources.problems import Location, Problem, Severity
 from outgate.traffic.routing import Rule
 
 _API_VERSION = "outgate.dev/v1alpha1"
+_ATTACHED = ("VirtualService", "DestinationRule")
 _KEEP = "keep the Istio resources for this host"
 
 
@@ -40,7 +41,10 @@ class _Entry:
 
 
 def convert(resources: Resources) -> Converted:
-    """Convert all ServiceEntries of `resources`; what else is among these may be referred to."""
+    """Convert all ServiceEntries of `resources`; what else is among these may be referred to.
+
+    None is converted where a VirtualService or DestinationRule is invalid: nobody knows what it would have said of it.
+    """
     assembly = _assembled(resources.every())
     problems = [each for found in assembly.found.values() for each in found]
     entries: list[_Entry] = []
@@ -54,6 +58,8 @@ def convert(resources: Resources) -> Converted:
         problems += _elsewhere(assembly, declared)
     wrong = _checked(resources, entries)
     problems += wrong.values()
+    if any(_is_attached(each) and each.severity is Severity.ERROR for each in resources.problems):
+        entries = []
     documents = tuple(
         document
         for entry in entries
@@ -62,6 +68,10 @@ def convert(resources: Resources) -> Converted:
     )
     ordered = sorted(problems, key=lambda each: (each.location, each.path, each.message))
     return Converted(documents, tuple(ordered))
+
+
+def _is_attached(problem: Problem) -> bool:
+    return problem.resource.startswith(tuple(f"{each.lower()}/" for each in _ATTACHED))
 
 
 def _assembled(resources: Iterable[Any]) -> Assembly:
@@ -132,7 +142,7 @@ def _unsayable_of(rule: Rule) -> Iterator[str]:
 
 def _elsewhere(assembly: Assembly, declared: Declarations) -> Iterator[Problem]:
     """Yield what Istio's resources say of destinations that are no ServiceEntry's."""
-    if declared.source.kind not in ("VirtualService", "DestinationRule"):
+    if declared.source.kind not in _ATTACHED:
         return
     for each in attachments(declared):
         found = assembly.find(each.target, declared.source.namespace)
@@ -151,11 +161,11 @@ def _checked(resources: Resources, entries: Iterable[_Entry]) -> dict[Location, 
         for document in entry.documents
     ]
     read = parse(documents)
+    converted = {id(entry.resource) for entry in entries}
     kept = [
         each
         for each in resources.every()
-        if type(each).__name__ not in ("DestinationRule", "VirtualService")
-        and each not in [entry.resource for entry in entries]
+        if type(each).__name__ not in _ATTACHED and id(each) not in converted
     ]
     assembly = _assembled((*kept, *read.every()))
     wrong: dict[Location, Problem] = {}

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 from outgate.resources.checks import Checker
 from outgate.resources.hosts import hostname
 from outgate.resources.istio.editing import edits, host_in
-from outgate.resources.istio.reading import count, duration, host, percentage, regex, whole
+from outgate.resources.istio.reading import duration, host, percentage, regex, whole
 from outgate.resources.istio.resilience import DEFAULT_RETRIES, parse_fault, parse_retries
+from outgate.resources.native.forms import PATH
 from outgate.resources.paths import child, item, quote
 from outgate.resources.ports import MAX_PORT
 from outgate.traffic.references import Target
@@ -25,6 +27,9 @@ from outgate.traffic.routing import (
 )
 
 _PREFIX = "%PREFIX()%"
+# What Envoy takes.
+_LONGEST_BODY = 4096
+_MOST_WEIGHT = 1_000_000
 _CODES = (301, 302, 303, 307, 308)
 _NO_EDITS: Mapping[str, Any] = {}
 
@@ -68,7 +73,7 @@ def parse_backends(
     for index, entry in items:
         here = item(child(path, "route"), index)
         target = destination(check, entry, here, "destination", namespace)
-        weight = count(check, entry, here, "weight")
+        weight = whole(check, entry, here, "weight", (0, _MOST_WEIGHT))
         headers = check.mapping(entry, here, "headers") or _NO_EDITS
         if host_in(headers):
             message = "the host is rewritten for a whole route only"
@@ -136,6 +141,8 @@ def _rewrite(check: Checker, route: Mapping[str, Any], path: str) -> Rewrite | N
         return None
     here = child(path, "rewrite")
     uri = check.string(value, here, "uri") or None
+    if uri:
+        check.flaw(child(here, "uri"), PATH.flaw(uri))
     authority = check.string(value, here, "authority") or ""
     if authority:
         _check_authority(check, child(here, "authority"), authority)
@@ -147,9 +154,22 @@ def _rewrite(check: Checker, route: Mapping[str, Any], path: str) -> Rewrite | N
     if uri and pattern:
         check.error(here, "both uri and uriRegexRewrite are there", "remove one of the two")
     substitution = check.string(by_regex, in_regex, "rewrite") or ""
+    _check_substitution(check, child(in_regex, "rewrite"), pattern, substitution)
     if uri is None and not pattern and not authority:
         return None
     return Rewrite(path=uri, regex=pattern, substitution=substitution, host=authority)
+
+
+def _check_substitution(check: Checker, path: str, pattern: str, text: str) -> None:
+    """Check that a substitution refers to groups that there are, as else Envoy takes no route of the host."""
+    try:
+        groups = re.compile(pattern).groups
+    except (re.error, OverflowError, RecursionError):
+        return
+    for found in re.finditer(r"\\(.?)", text):
+        if found[1] != "\\" and not (found[1].isdecimal() and int(found[1]) <= groups):
+            message = f"{quote(found[0])} is no group of the pattern, which has {groups}"
+            check.error(path, message, "write \\1 to \\9, or \\\\ for a backslash")
 
 
 def _with_host(
@@ -183,6 +203,9 @@ def _redirect(check: Checker, route: Mapping[str, Any], path: str) -> Redirect |
     prefix = check.string(value, here, "prefixRewrite") or None
     if uri.startswith(_PREFIX):
         uri, prefix = "", uri.removeprefix(_PREFIX)
+    for key, text in (("uri", uri), ("prefixRewrite", prefix)):
+        if text:
+            check.flaw(child(here, key), PATH.flaw(text.partition("?")[0]))
     code = whole(check, value, here, "redirectCode", (0, 599)) or 301
     if code not in _CODES:
         message = f"{code} is no redirection: write {', '.join(map(str, _CODES))}"
@@ -214,4 +237,6 @@ def _answer(check: Checker, route: Mapping[str, Any], path: str) -> Answer | Non
         except (binascii.Error, UnicodeDecodeError):
             message = "is not text in UTF-8, in base64"
             check.error(child(child(here, "body"), "bytes"), message, "write body.string")
+    if len(text.encode()) > _LONGEST_BODY:
+        check.error(child(here, "body"), f"has more than {_LONGEST_BODY} bytes")
     return Answer(status or 200, text)

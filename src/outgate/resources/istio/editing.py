@@ -5,13 +5,11 @@ from typing import Any
 
 from outgate.resources.checks import Checker
 from outgate.resources.istio.reading import texts
+from outgate.resources.native.forms import SET_HEADER
 from outgate.resources.paths import child, item, quote
 from outgate.traffic.routing import Edits
 
-_TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz")
 _HOSTS = ("host", ":authority")
-# The mesh's own, which say who calls; what is set for the outside must not look like them.
-_OURS = "x-outgate-"
 
 
 def edits(check: Checker, headers: Mapping[str, Any], path: str, key: str) -> Edits:
@@ -60,11 +58,7 @@ def _entries(
 
 
 def _usable(check: Checker, path: str, name: str) -> bool:
-    lower = name.lower()
-    if not lower or not set(lower) <= _TOKEN or lower == "host":
-        check.error(path, f"{quote(name)} is not a header that can be changed")
+    if name.lower() in _HOSTS:
+        check.error(path, f"{quote(name)} is not changed so", "write rewrite.authority")
         return False
-    if lower.startswith(_OURS):
-        check.error(path, f"{quote(name)} is Outgate's own", "use another name")
-        return False
-    return True
+    return not check.flaw(path, SET_HEADER.flaw(name))

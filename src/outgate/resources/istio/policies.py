@@ -4,7 +4,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from outgate.resources.checks import Checker
-from outgate.resources.istio.reading import count, duration, flag, percentage, timed, whole
+from outgate.resources.istio.reading import (
+    count,
+    duration,
+    flag,
+    kept_alive,
+    percentage,
+    timed,
+    whole,
+)
 from outgate.resources.istio.securing import parse_tls
 from outgate.resources.paths import child
 from outgate.traffic.upstream import (
@@ -34,6 +42,8 @@ _UPGRADES = ("DEFAULT", "DO_NOT_UPGRADE", "UPGRADE")
 # Istio's own (MeshConfig.defaultDestinationRule): 1024 is Envoy's, which Istio's API keeps.
 _MIN_RING = 1024
 _MAX_RING = 2**23
+# tcp(7): TCP_KEEPCNT.
+_MOST_PROBES = 127
 
 
 def parse_policy(
@@ -131,9 +141,9 @@ def _pool(check: Checker, pool: Mapping[str, Any], path: str) -> Pool | None:
         # 0 is as many as there are, in each.
         requests_per_connection=count(check, http, in_http, "maxRequestsPerConnection") or None,
         concurrent_streams=count(check, http, in_http, "maxConcurrentStreams") or None,
-        keepalive_time=timed(check, alive, in_alive, "time"),
-        keepalive_interval=timed(check, alive, in_alive, "interval"),
-        keepalive_probes=count(check, alive, in_alive, "probes") or None,
+        keepalive_time=kept_alive(check, alive, in_alive, "time"),
+        keepalive_interval=kept_alive(check, alive, in_alive, "interval"),
+        keepalive_probes=whole(check, alive, in_alive, "probes", (0, _MOST_PROBES)) or None,
     )
     return found if found != Pool() else None
 

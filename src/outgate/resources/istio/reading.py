@@ -7,6 +7,7 @@ from typing import Any
 from outgate.resources.checks import Checker
 from outgate.resources.hosts import hostname
 from outgate.resources.names import dns_label
+from outgate.resources.native.forms import REGEX
 from outgate.resources.paths import child, item, quote, typed
 from outgate.traffic.references import Target
 from outgate.traffic.routing import Comparison, Text
@@ -21,6 +22,7 @@ _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0
 _LONGEST = 10 * 365 * 24 * 3600.0
 _SERVICE = re.compile(r"([a-z0-9-]+)\.([a-z0-9-]+)\.svc(?:\.cluster\.local)?")
 _LONGEST_REGEX = 1024
+_LONGEST_KEEPALIVE = 32767
 _COMPARISONS = ("exact", "prefix", "regex")
 
 
@@ -110,6 +112,15 @@ def timed(check: Checker, parent: Mapping[str, Any], path: str, key: str) -> flo
     return seconds
 
 
+def kept_alive(check: Checker, parent: Mapping[str, Any], path: str, key: str) -> float | None:
+    """Read a duration that the kernel takes for TCP keep-alive (tcp(7)): whole seconds, of two bytes."""
+    seconds = duration(check, parent, path, key)
+    if seconds is not None and not 1 <= seconds <= _LONGEST_KEEPALIVE:
+        check.error(child(path, key), f"must be 1s to {_LONGEST_KEEPALIVE}s")
+        return None
+    return seconds
+
+
 def condition(
     check: Checker, parent: Mapping[str, Any], path: str, key: str, *, ignore_case: bool = False
 ) -> Text | None:
@@ -135,14 +146,8 @@ def regex(check: Checker, path: str, text: str) -> None:
     """Check a regular expression as far as Python and RE2 agree; Envoy has the last word."""
     if not text or len(text) > _LONGEST_REGEX:
         check.error(path, f"must have 1 to {_LONGEST_REGEX} characters")
-    elif re.search(r"\(\?(?:[=!]|<[=!])|\\[1-9]", text):
-        message = "look-around and references back are not part of RE2, which Envoy uses"
-        check.error(path, message, "write it without them")
     else:
-        try:
-            re.compile(text)
-        except (re.error, OverflowError, RecursionError) as error:
-            check.error(path, f"{quote(text)} is not a regular expression: {error}")
+        check.flaw(path, REGEX.flaw(text))
 
 
 def host(

@@ -59,10 +59,13 @@ def _opened(
     if insecure:
         message = "anybody on the way can pose as the server"
         check.warning(child(here, "insecureSkipVerify"), message, "name the authority instead")
+    names = texts(check, settings, here, "subjectAltNames")
+    if "" in names:
+        check.error(child(here, "subjectAltNames"), "has an empty name", "remove it")
     certificate, key = _client(check, settings, here, namespace, mode)
     return Tls(
         sni=sni,
-        names=texts(check, settings, here, "subjectAltNames"),
+        names=names,
         ca=_authority(check, settings, here, namespace),
         certificate=certificate,
         key=key,
