@@ -1,0 +1,257 @@
+"""The Gateway API on one machine, with real calls: routes of Services and XBackends, TLS by policies, shares, references."""
+
+import pytest
+from tests.e2e.mesh.spaces import Space, Spaces
+from tests.outside.control import Outside
+
+pytestmark = [pytest.mark.root, pytest.mark.envoy]
+
+SERVICE = """
+apiVersion: v1
+kind: Service
+metadata: {name: NAME}
+spec: {type: ExternalName, externalName: HOST, ports: [PORTS]}
+"""
+GRPC_PORT = "{port: 50051, name: grpc}"
+
+
+def service(name: str, host: str, ports: str = "{port: 80, name: http}") -> str:
+    return SERVICE.replace("NAME", name).replace("HOST", host).replace("PORTS", ports)
+
+
+def route(rules: str, parent: str = "echo", kind: str = "HTTPRoute", name: str = "r") -> str:
+    return f"""
+apiVersion: gateway.networking.k8s.io/v1
+kind: {kind}
+metadata: {{name: {name}}}
+spec:
+  parentRefs: [{{kind: Service, group: "", name: {parent}}}]
+  rules:
+{rules}
+"""
+
+
+def xbackend(name: str, host: str, port: int, rest: str = "") -> str:
+    return f"""
+apiVersion: gateway.networking.x-k8s.io/v1alpha1
+kind: XBackend
+metadata: {{name: {name}}}
+spec:
+  type: ExternalHostname
+  externalHostname: {{hostname: {host}}}
+  port: {{port: {port}}}
+{rest}
+"""
+
+
+def tls(host: str) -> str:
+    verified = f"{{hostname: {host}, wellKnownCACertificates: System}}"
+    return f"  protocol: HTTP\n  tls: {{mode: ServerOnly, validation: {verified}}}"
+
+
+RULES = """
+  - matches: [{path: {value: /v1}}]
+    filters:
+    - type: RequestHeaderModifier
+      requestHeaderModifier: {set: [{name: X-Set, value: a}], add: [{name: X-Add, value: b}], remove: [x-gone]}
+    - type: ResponseHeaderModifier
+      responseHeaderModifier: {set: [{name: X-Answer, value: c}]}
+    - type: URLRewrite
+      urlRewrite: {path: {type: ReplacePrefixMatch, replacePrefixMatch: /v2}}
+    backendRefs: [{name: echo, port: 80}]
+  - matches: [{path: {type: Exact, value: /old}}]
+    filters: [{type: RequestRedirect, requestRedirect: {hostname: new.test, path: {type: ReplaceFullPath, replaceFullPath: /new}, statusCode: 301}}]
+  - matches: [{headers: [{name: X-Which, value: second}], method: POST, queryParams: [{name: q, value: "1"}]}]
+    backendRefs: [{name: second, port: 80}]
+  - matches: [{path: {value: /broken}}]
+    backendRefs: [{name: nothing, port: 80}]
+  - matches: [{path: {value: /unsupported}}]
+    filters: [{type: ExtensionRef, extensionRef: {group: example.com, kind: X, name: x}}]
+    backendRefs: [{name: echo, port: 80}]
+"""
+
+
+def test_matches_and_filters(space: Space, outside: Outside) -> None:
+    outside.open("web")
+    space.apply(service("echo", "echo.test"), service("second", "ws.test"), route(RULES))
+    said = space.call("http://echo/v1/x", "-H", "X-Gone: 1")
+    assert (said.status, said.json()["path"]) == (200, "/v2/x")
+    assert (said.seen["x-set"], said.seen["x-add"]) == (["a"], ["b"])
+    assert "x-gone" not in said.seen
+    assert said.header("x-answer") == "c"
+    moved = space.call("http://echo/old")
+    assert (moved.status, moved.header("location")) == (301, "http://new.test/new")
+    second = space.call("http://echo/?q=1", "-d", "x", "-H", "X-Which: second")
+    assert second.seen["host"] == ["ws.test"]
+    # What matches nothing, what leads nowhere, and what cannot be done, as specified.
+    assert space.call("http://echo/other").status == 404
+    assert space.call("http://echo/v11").status == 404
+    assert space.call("http://echo/broken").status == 500
+    assert space.call("http://echo/unsupported").status == 500
+
+
+def test_the_more_specific_match_counts(space: Space, outside: Outside) -> None:
+    outside.open("web")
+    rules = """
+  - matches: [{path: {value: /}}]
+    filters: [{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: X-Rule, value: any}]}}]
+    backendRefs: [{name: echo, port: 80}]
+  - matches: [{path: {value: /a}}]
+    filters: [{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: X-Rule, value: prefix}]}}]
+    backendRefs: [{name: echo, port: 80}]
+"""
+    exact = """
+  - matches: [{path: {type: Exact, value: /a/b}}]
+    filters: [{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: X-Rule, value: exact}]}}]
+    backendRefs: [{name: echo, port: 80}]
+"""
+    space.apply(service("echo", "echo.test"), route(rules), route(exact, name="z"))
+    seen = {
+        path: space.call(f"http://echo{path}").seen["x-rule"] for path in ("/", "/a/x", "/a/b")
+    }
+    assert seen == {"/": ["any"], "/a/x": ["prefix"], "/a/b": ["exact"]}
+
+
+def test_shares(space: Space, outside: Outside) -> None:
+    outside.open("web")
+    rules = """
+  - backendRefs:
+    - {name: echo, port: 80, weight: 1}
+    - {name: second, port: 80, weight: 1}
+    - {name: second, port: 80, weight: 0}
+"""
+    space.apply(service("echo", "echo.test"), service("second", "ws.test"), route(rules))
+    hosts = [space.call("http://echo/").seen["host"][0] for _ in range(30)]
+    assert 5 < hosts.count("echo.test") < 25
+    assert hosts.count("echo.test") + hosts.count("ws.test") == 30
+
+
+def test_a_timeout(space: Space, outside: Outside) -> None:
+    outside.open("web")
+    rules = "  - {backendRefs: [{name: echo, port: 80}], timeouts: {request: 500ms}}"
+    space.apply(service("echo", "echo.test"), route(rules))
+    outside.behave("web", delay=3)
+    said = space.call("http://echo/")
+    assert (said.status, said.seconds < 2) == (504, True)
+    outside.behave("web")
+
+
+def test_an_xbackend_is_called_by_its_host(space: Space, spaces: Spaces, outside: Outside) -> None:
+    outside.open("web")
+    space.apply(xbackend("echo", "echo.test", 443, tls("echo.test")))
+    for url in ("http://echo.test/", "http://echo.test:443/"):
+        assert space.call(url).json()["scheme"] == "https"
+    # It is its own namespace's.
+    assert spaces().call("http://echo.test/").status != 200
+    rules = "  - backendRefs: [{group: gateway.networking.x-k8s.io, kind: XBackend, name: echo, port: 443}]"
+    space.apply(service("s", "ws.test"), route(rules, "s"))
+    said = space.call("http://s/")
+    assert (said.seen["host"], said.json()["scheme"]) == (["echo.test"], "https")
+    space.delete("xbackend", "echo")
+    assert space.call("http://echo.test/").status != 200
+    assert space.call("http://s/").status == 500
+
+
+def test_a_policy_opens_tls(space: Space, outside: Outside) -> None:
+    outside.open("web")
+    policy = """
+apiVersion: gateway.networking.k8s.io/v1
+kind: BackendTLSPolicy
+metadata: {name: tls}
+spec:
+  targetRefs: [{group: "", kind: Service, name: echo, sectionName: http}]
+  validation: {hostname: HOST, wellKnownCACertificates: System}
+"""
+    ports = "{port: 443, name: http}"
+    space.apply(service("echo", "echo.test", ports), policy.replace("HOST", "echo.test"))
+    assert space.call("http://echo:443/").json()["scheme"] == "https"
+    space.apply(policy.replace("HOST", "other.test"))
+    assert space.call("http://echo:443/").status == 503
+
+
+def test_grpc(space: Space, outside: Outside) -> None:
+    outside.open("grpc")
+    rules = """
+  - matches: [{method: {service: test.Echo, method: Unary}, headers: [{name: x-a, value: b}]}]
+    backendRefs: [{name: rpc, port: 50051}]
+"""
+    space.apply(service("rpc", "grpc.test", GRPC_PORT), route(rules, "rpc", "GRPCRoute"))
+    said = space.grpc("rpc:50051", "Unary", "hello", x_a="b")
+    assert (said["messages"], said["code"]) == (["hello"], "OK")
+    assert space.grpc("rpc:50051", "Unary", "hello")["code"] == "UNIMPLEMENTED"
+    space.apply(
+        route(rules.replace("name: rpc", "name: gone"), "rpc", "GRPCRoute"),
+    )
+    assert space.grpc("rpc:50051", "Unary", "hello", x_a="b")["code"] == "UNAVAILABLE"
+
+
+def test_tls_that_is_passed_through(space: Space, outside: Outside) -> None:
+    outside.open("web", "h2")
+    space.apply(xbackend("echo", "echo.test", 443), xbackend("h2", "h2.test", 443))
+    assert space.call("https://echo.test/", "-k").json()["http"] == "1.1"
+    rules = "  - backendRefs: [{group: gateway.networking.x-k8s.io, kind: XBackend, name: h2}]"
+    led = route(rules, kind="TLSRoute").replace(
+        '{kind: Service, group: "", name: echo}',
+        "{group: gateway.networking.x-k8s.io, kind: XBackend, name: echo}",
+    )
+    space.apply(led.replace("  rules:", "  hostnames: [echo.test]\n  rules:"))
+    assert space.call("https://echo.test/", "-k").json()["http"] == "2"
+    space.delete("xbackend", "h2")
+    assert space.call("https://echo.test/", "-k").status == 0
+
+
+def test_tcp_by_shares(space: Space, outside: Outside) -> None:
+    assert outside
+    rules = "  - backendRefs: [{name: echo, port: 7777}, {name: banner, port: 7778}]"
+    space.apply(
+        service("echo", "tcp.test", "{port: 7777, name: tcp}"),
+        service("banner", "banner.test", "{port: 7778, name: tcp}"),
+        route(rules, kind="TCPRoute"),
+    )
+    # The one sends back what comes, the other speaks first: "220 banner.test ready".
+    said = [space.tcp("echo", 7777, "hi")["received"][0] for _ in range(12)]
+    assert set(said) == {"hi", "22"}
+    space.apply(route("  - backendRefs: [{name: gone, port: 7777}]", kind="TCPRoute"))
+    assert "hi" not in space.tcp("echo", 7777, "hi").get("received", [])
+
+
+def test_another_namespace_must_agree(spaces: Spaces, outside: Outside) -> None:
+    outside.open("web")
+    one, other = spaces(), spaces()
+    other.apply(xbackend("echo", "echo.test", 443, tls("echo.test")))
+    rules = f"""
+  - backendRefs:
+    - {{group: gateway.networking.x-k8s.io, kind: XBackend, name: echo, namespace: {other.namespace}}}
+"""
+    said = one.apply(service("s", "ws.test"), route(rules, "s"))
+    assert one.call("http://s/").status == 500
+    other.apply(
+        f"""
+apiVersion: gateway.networking.k8s.io/v1beta1
+kind: ReferenceGrant
+metadata: {{name: g}}
+spec:
+  from: [{{group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: {one.namespace}}}]
+  to: [{{group: gateway.networking.x-k8s.io, kind: XBackend, name: echo}}]
+"""
+    )
+    assert one.call("http://s/").json()["scheme"] == "https"
+    # For the route alone: nobody there may call it by its name.
+    assert one.call("http://echo.test/").status != 200
+    assert said
+
+
+def test_a_consumers_route_is_for_its_own_callers(spaces: Spaces, outside: Outside) -> None:
+    outside.open("web")
+    producer, consumer, third = spaces(), spaces(), spaces()
+    producer.apply(service("echo", "echo.test"))
+    rule = """
+  - filters: [{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: X-By, value: WHO}]}}]
+    backendRefs: [{name: echo, namespace: NS, port: 80}]
+""".replace("NS", producer.namespace)
+    parent = f"echo, namespace: {producer.namespace}"
+    consumer.apply(route(rule.replace("WHO", "consumer"), parent))
+    producer.apply(route(rule.replace("WHO", "producer"), parent))
+    url = f"http://echo.{producer.namespace}/"
+    seen = [each.call(url).seen["x-by"] for each in (producer, consumer, third)]
+    assert seen == [["producer"], ["consumer"], ["producer"]]
