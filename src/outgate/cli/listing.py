@@ -9,7 +9,14 @@ import click
 
 from outgate.cli import files, rows
 from outgate.cli.common import client, namespace_option, pairs, say, store, warn
-from outgate.cli.programmed import Told, about, programmed, told_by_the_mesh
+from outgate.cli.programmed import (
+    Told,
+    about,
+    conditions,
+    programmed,
+    told_by_the_mesh,
+    with_statuses,
+)
 from outgate.cli.resources import kind_of
 from outgate.cli.tables import table
 from outgate.errors import NotFoundError, UsageError
@@ -49,6 +56,8 @@ def get_command(
     missing = _missing(names, items)
     if names:
         items = [each for each in items if rows.name(each) in names]
+    if output not in ("", "wide", "name") and kind not in ("pod", "service"):
+        items = with_statuses(items, kind)
     _print(items, output, kind, single=len(names) == 1, namespaced=all_namespaces)
     for problem in problems:
         if problem.severity is Severity.ERROR:
@@ -76,6 +85,8 @@ def describe_command(kind: str, names: tuple[str, ...], namespace: str) -> None:
         raise NotFoundError("\n".join(_not_found(kind, name, namespace) for name in missing))
     told = told_by_the_mesh() if kind not in ("pod", "service") else {}
     shown = [each for each in items if not names or rows.name(each) in names]
+    if kind not in ("pod", "service"):
+        shown = with_statuses(shown, kind)
     say("\n\n".join(_describe(each, told) for each in shown))
 
 
@@ -119,6 +130,7 @@ def _describe(item: Item, told: Told) -> str:
         lines.append(("Command", " ".join(spec["containers"][0]["command"])))
     else:
         lines.append(("Programmed", programmed(item, told)))
+        lines += [("Condition", each) for each in conditions(item)]
         lines += [("Problem", each["text"]) for each in about(item, told)]
     text = "\n".join(f"{name + ':':<16}{value}" for name, value in lines)
     return text if item["kind"] in ("Service", "Pod") else f"{text}\n{_body(item)}"

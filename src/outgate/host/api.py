@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from outgate import __version__
 from outgate.errors import OutgateError
-from outgate.host import detached, pods
+from outgate.host import detached, pods, statuses
 from outgate.host.pods import Pod
 from outgate.model.names import Name
 from outgate.model.workloads import spiffe_id
@@ -38,6 +38,7 @@ class Api:
         self._methods: dict[str, Callable[[Arguments], Awaitable[Any]]] = {
             "status": self._status,
             "problems": self._problems,
+            "statuses": self._statuses,
             "sync": self._sync,
             "stop": self._stop,
             "pods": self._pods,
@@ -125,6 +126,23 @@ class Api:
             for each in mesh.problems()
             for identity in mesh.meant(each)
         ]
+
+    async def _statuses(self, arguments: Arguments) -> Any:
+        """Return the status of each resource of a kind."""
+        daemon = self._daemon
+        followers = [each.stream for each in daemon.publisher.followers]
+        reached = bool(followers) and all(
+            each.acknowledged() >= daemon.publisher.revision for each in followers
+        )
+        refused = {
+            name: refusal.message
+            for each in followers
+            for refusal in each.refusals()
+            for name in refusal.names
+        }
+        return statuses.of_kind(
+            daemon.mesh, str(arguments["kind"]), reached=reached, refused=refused
+        )
 
     async def _sync(self, arguments: Arguments) -> Any:
         revision = await self._daemon.sync(Path(each) for each in arguments["files"])

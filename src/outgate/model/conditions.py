@@ -46,7 +46,7 @@ PLAIN = Shape()
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Of which generation something is said, and when: RFC 3339."""
+    """Of which generation something is said, and when (RFC 3339); 0 and empty where nobody counts."""
 
     generation: int
     time: str
@@ -100,8 +100,8 @@ def _conditions(
                 "status": said,
                 "reason": each.reason,
                 "message": each.message[:_LONGEST],
-                "observedGeneration": moment.generation,
-                "lastTransitionTime": since or moment.time,
             }
+            | ({"observedGeneration": moment.generation} if moment.generation else {})
+            | ({"lastTransitionTime": since or moment.time} if moment.time else {})
         )
     return made

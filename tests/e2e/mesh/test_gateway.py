@@ -1,4 +1,6 @@
-"""The Gateway API on one machine, with real calls: routes of Services and XBackends, TLS by policies, shares, references."""
+"""The Gateway API on one machine, with real calls: routes of Services and XBackends, TLS by policies, references."""
+
+import json
 
 import pytest
 from tests.e2e.mesh.spaces import Space, Spaces
@@ -60,7 +62,9 @@ RULES = """
       urlRewrite: {path: {type: ReplacePrefixMatch, replacePrefixMatch: /v2}}
     backendRefs: [{name: echo, port: 80}]
   - matches: [{path: {type: Exact, value: /old}}]
-    filters: [{type: RequestRedirect, requestRedirect: {hostname: new.test, path: {type: ReplaceFullPath, replaceFullPath: /new}, statusCode: 301}}]
+    filters:
+    - type: RequestRedirect
+      requestRedirect: {hostname: new.test, path: {type: ReplaceFullPath, replaceFullPath: /new}, statusCode: 301}
   - matches: [{headers: [{name: X-Which, value: second}], method: POST, queryParams: [{name: q, value: "1"}]}]
     backendRefs: [{name: second, port: 80}]
   - matches: [{path: {value: /broken}}]
@@ -106,9 +110,7 @@ def test_the_more_specific_match_counts(space: Space, outside: Outside) -> None:
     backendRefs: [{name: echo, port: 80}]
 """
     space.apply(service("echo", "echo.test"), route(rules), route(exact, name="z"))
-    seen = {
-        path: space.call(f"http://echo{path}").seen["x-rule"] for path in ("/", "/a/x", "/a/b")
-    }
+    seen = {path: space.call(f"http://echo{path}").seen["x-rule"] for path in ("/", "/a/x", "/a/b")}
     assert seen == {"/": ["any"], "/a/x": ["prefix"], "/a/b": ["exact"]}
 
 
@@ -255,3 +257,22 @@ def test_a_consumers_route_is_for_its_own_callers(spaces: Spaces, outside: Outsi
     url = f"http://echo.{producer.namespace}/"
     seen = [each.call(url).seen["x-by"] for each in (producer, consumer, third)]
     assert seen == [["producer"], ["consumer"], ["producer"]]
+
+
+def test_what_has_become_of_it_is_in_its_status(space: Space, outside: Outside) -> None:
+    outside.open("web")
+    rules = "  - backendRefs: [{name: echo, port: 80}, {name: gone, port: 80}]"
+    space.apply(service("echo", "echo.test"), route(rules))
+    words = ("get", "httproute", "r", "-n", space.namespace, "-o", "json")
+    status = json.loads(space.mesh.outgate(*words))["status"]
+    (parent,) = status["parents"]
+    assert parent["parentRef"] == {"group": "", "kind": "Service", "name": "echo"}
+    assert parent["controllerName"] == "outgate.dev/egress"
+    found = {each["type"]: f"{each['status']}/{each['reason']}" for each in parent["conditions"]}
+    assert found == {
+        "Accepted": "True/Accepted",
+        "ResolvedRefs": "False/BackendNotFound",
+        "Programmed": "True/Programmed",
+    }
+    said = space.mesh.outgate("describe", "httproute", "r", "-n", space.namespace)
+    assert "service/echo: ResolvedRefs=False (BackendNotFound)" in said
