@@ -221,3 +221,33 @@ spec:
     names = {each["involvedObject"]["name"] for each in json.loads(events)["items"]}
     assert "inside" not in names
     assert "bin" in names
+
+
+def test_our_own_kinds_have_conditions_too(definitions: Mesh, app: str) -> None:
+    def external(host: str, name: str) -> str:
+        return f"""
+apiVersion: outgate.dev/v1alpha1
+kind: ExternalService
+metadata: {{name: {name}}}
+spec: {{hosts: [{host}], ports: [{{port: 80, protocol: HTTP}}]}}
+"""
+
+    def found(name: str) -> dict[str, str]:
+        item = json.loads(
+            definitions.cluster.kubectl("get", "externalservice", name, "-n", app, "-o=json")
+        )
+        now = item["metadata"]["generation"]
+        conditions = item["status"]["conditions"]
+        assert all(each["observedGeneration"] == now for each in conditions)
+        return {each["type"]: f"{each['status']}/{each['reason']}" for each in conditions}
+
+    good = {"Accepted": "True/Accepted", "Programmed": "True/Programmed"}
+    definitions.cluster.apply(external("httpbin.org", "one"), namespace=app)
+    eventually(lambda: found("one") == good)
+    # Its columns are made of them.
+    assert "True" in definitions.cluster.kubectl("get", "externalservice", "one", "-n", app)
+    definitions.cluster.apply(external("httpbin.org", "other"), namespace=app)
+    eventually(lambda: found("other")["Accepted"] == "False/Invalid")
+    definitions.cluster.kubectl("delete", "externalservice", "one", "-n", app)
+    eventually(lambda: found("other") == good)
+    definitions.cluster.kubectl("delete", "externalservice", "other", "-n", app)

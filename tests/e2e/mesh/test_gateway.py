@@ -171,6 +171,54 @@ spec:
     assert space.call("http://echo:443/").status == 503
 
 
+def test_a_policy_with_an_authority_of_its_own(space: Space, outside: Outside) -> None:
+    outside.open("web")
+    bundle = space.mesh.internet.ca_file.read_text()
+    authority = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "ca"},
+        "data": {"ca.crt": bundle},
+    }
+    policy = """
+apiVersion: gateway.networking.k8s.io/v1
+kind: BackendTLSPolicy
+metadata: {name: tls}
+spec:
+  targetRefs: [{group: "", kind: Service, name: echo}]
+  validation: {hostname: echo.test, caCertificateRefs: [{group: "", kind: ConfigMap, name: NAME}]}
+"""
+    ports = "{port: 443, name: http}"
+    space.apply(
+        json.dumps(authority), service("echo", "echo.test", ports), policy.replace("NAME", "ca")
+    )
+    assert space.call("http://echo:443/").json()["scheme"] == "https"
+    # Where there is no authority nothing is trusted.
+    space.apply(policy.replace("NAME", "nothing"))
+    assert space.call("http://echo:443/").status == 503
+
+
+def test_an_xbackend_with_a_client_certificate(space: Space, outside: Outside) -> None:
+    outside.open("mtls")
+    pair = outside.client_certificate("gateway")
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "client"},
+        "stringData": {
+            "tls.crt": pair.certificate.read_text(),
+            "tls.key": pair.key.read_text(),
+        },
+    }
+    mutual = tls("mtls.test").replace(
+        "mode: ServerOnly", "mode: ClientAndServer, clientCertificateRef: {name: client}"
+    )
+    space.apply(json.dumps(secret), xbackend("mtls", "mtls.test", 443, mutual))
+    said = space.call("http://mtls.test/")
+    assert said.status == 200
+    assert "gateway" in said.body
+
+
 def test_grpc(space: Space, outside: Outside) -> None:
     outside.open("grpc")
     rules = """
