@@ -20,6 +20,16 @@ kubectl get $kinds -A --ignore-not-found -o name -l app.kubernetes.io/managed-by
 kubectl get namespace {SYSTEM} --ignore-not-found -o name
 kubectl get configmaps -A --field-selector metadata.name=outgate -o name
 """
+DEFINITIONS = [
+    f"customresourcedefinition.apiextensions.k8s.io/{each}.outgate.dev"
+    for each in ("egresspolicies", "externalservices")
+]
+SERVICE = """
+apiVersion: outgate.dev/v1alpha1
+kind: ExternalService
+metadata: {name: least}
+spec: {hosts: [api.example.com], ports: [{port: 443, protocol: HTTPS}]}
+"""
 POD = """
 apiVersion: v1
 kind: Pod
@@ -87,9 +97,29 @@ def test_by_helm(empty: Mesh, tmp_path: Path) -> None:
     cluster.kubectl("wait", "--for=delete", f"namespace/{SYSTEM}", "--timeout=100s", seconds=110)
     for _ in range(100):
         left = empty.shell(LEFT, seconds=120)
-        if not left:
+        if left.split() == DEFINITIONS:
             break
-    assert left == ""
+    # Helm keeps what users' resources would go with; of which there are none.
+    assert left.split() == DEFINITIONS
+    empty.shell("outgate install --uninstall")
+    assert empty.shell(LEFT, seconds=120) == ""
+
+
+def test_definitions_stay_where_there_are_resources_of_their_kinds(
+    empty: Mesh, namespace: str
+) -> None:
+    cluster, (policies, services) = empty.cluster, DEFINITIONS
+    empty.shell("outgate install | kubectl apply -f -")
+    cluster.kubectl("wait", "--for=condition=Established", services, policies)
+    cluster.apply(SERVICE, namespace=namespace)
+    said = empty.shell("outgate install --uninstall", check=False, seconds=200)
+    assert 'externalservices.outgate.dev" stays, as there are resources of that kind' in said
+    assert "kubectl delete crd externalservices.outgate.dev" in said
+    assert empty.shell(LEFT, seconds=120).split() == [services]
+    assert "least" in cluster.kubectl("get", "extsvc", "-n", namespace)
+    cluster.kubectl("delete", "extsvc", "least", "-n", namespace)
+    empty.shell("outgate install --uninstall", seconds=200)
+    assert empty.shell(LEFT, seconds=120) == ""
 
 
 def test_what_may_not_be_deleted_stays(empty: Mesh, tmp_path: Path) -> None:
