@@ -85,7 +85,7 @@ def test_defaults_columns_and_short_names(kubectl: Kubectl, namespace: str) -> N
     kubectl("apply", "-n", namespace, "-f", "-", text=json.dumps(first.value))
     kubectl("apply", "-n", namespace, "-f", "-", text=json.dumps(documents("valid")[6].value))
     titles, row = kubectl("get", "extsvc", "-n", namespace).splitlines()
-    assert titles.split() == ["NAME", "HOSTS", "PORTS", "PROGRAMMED", "AGE"]
+    assert titles.split() == ["NAME", "HOSTS", "PORT", "PROGRAMMED", "AGE"]
     assert row.split()[:2] == ["wildcard", '["*.example.com","API.Example.org."]']
     assert "443" in row
     found = json.loads(kubectl("get", "egp", "everything", "-n", namespace, "-o", "json"))

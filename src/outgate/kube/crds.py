@@ -78,7 +78,9 @@ _COLUMNS: tuple[Column, ...] = (
 def _column(title: str, path: str, priority: int) -> Json:
     kind = "date" if title == "Age" else "string"
     column = {"name": title, "type": kind, "jsonPath": path}
-    return column | ({"priority": priority} if priority else {})
+    # Of a list, an API server shows one only.
+    first = {"description": "The first of them."} if "[0]" in path else {}
+    return column | first | ({"priority": priority} if priority else {})
 
 
 def _root(kind: Kind) -> Json:

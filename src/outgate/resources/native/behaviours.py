@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from outgate.resources.native.forms import SET_HEADER
+from outgate.resources.native.forms import HEADER_VALUE, SET_HEADER
 from outgate.resources.native.numbers import PERCENT, POSITIVE, STATUS
 from outgate.resources.schemas import (
     Choice,
@@ -38,7 +38,7 @@ RETRIES_ON = (
     "unavailable",
 )
 """Envoy's: those of HTTP, and from `cancelled` on those of gRPC."""
-HEADER_VALUE = Text(longest=4096, empty=True)
+_VALUE = Text(HEADER_VALUE, empty=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +65,13 @@ EDITS = Fields(
     (
         Field(
             "set",
-            Pairs(SET_HEADER, HEADER_VALUE, 16),
+            Pairs(SET_HEADER, _VALUE, 16),
             "Headers to set, whether they are there or not.",
             "put",
         ),
         Field(
             "add",
-            Pairs(SET_HEADER, HEADER_VALUE, 16),
+            Pairs(SET_HEADER, _VALUE, 16),
             "Headers to add to those that are there.",
             "add",
         ),

@@ -11,6 +11,7 @@ from outgate.resources.metadata import ObjectMeta
 from outgate.resources.native import objects
 from outgate.resources.native.forms import (
     DESCRIPTOR,
+    HEADER_VALUE,
     HOST,
     LABEL,
     LABEL_KEY,
@@ -229,7 +230,7 @@ CREDENTIAL = Fields(
         Field("header", Text(SET_HEADER), "Header that the egress sets.", default="Authorization"),
         Field(
             "prefix",
-            Text(longest=64, empty=True),
+            Text(HEADER_VALUE, empty=True),
             "What stands before the value, such as `Bearer `.",
             default="",
         ),
@@ -318,7 +319,7 @@ KIND = Kind(
     ("egp",),
     "Which pods of this namespace may call what, how, how much, and with which credential.",
     SPEC,
-    (("Mode", ".spec.mode", 0), ("Actions", ".spec.rules[*].action", 1)),
+    (("Mode", ".spec.mode", 0),),
 )
 
 

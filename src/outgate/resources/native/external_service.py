@@ -166,8 +166,8 @@ KIND = Kind(
     SPEC,
     (
         ("Hosts", ".spec.hosts", 0),
-        ("Ports", ".spec.ports[*].port", 0),
-        ("Protocols", ".spec.ports[*].protocol", 1),
+        ("Port", ".spec.ports[0].port", 0),
+        ("Protocol", ".spec.ports[0].protocol", 1),
     ),
 )
 

@@ -291,3 +291,14 @@ DESCRIPTOR = Form(
     longest=128,
     says="key of a descriptor",
 )
+_VALUE = r"[^\x00-\x08\x0a-\x1f\x7f]*"
+HEADER_VALUE = Form(
+    lambda value: (
+        None
+        if re.fullmatch(_VALUE, value)
+        else Flaw(f"{quote(value)} has a control character", "write it on one line")
+    ),
+    pattern=f"^{_VALUE}$",
+    longest=4096,
+    says="value of a header",
+)
