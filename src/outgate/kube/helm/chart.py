@@ -98,7 +98,7 @@ Capture the pods of a namespace, those that are made from now on:
 
   kubectl label namespace NAMESPACE {naming.INJECT_LABEL}={naming.INJECT_ENABLED}
 
-Declare what they may call, as Services of type ExternalName.
+Declare what they may call, as Services of type ExternalName or as ExternalServices.
 {{{{- if eq .Release.Namespace "{naming.SYSTEM_NAMESPACE}" }}}}
 
 Helm has made the namespace, without what `outgate install` gives it:

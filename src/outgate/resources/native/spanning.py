@@ -8,7 +8,7 @@ from outgate.resources.schemas import Rule
 
 Json = Mapping[str, Any]
 _HTTP = ("HTTP", "HTTP2", "GRPC", "HTTPS")
-_FIXED = ("endpoints", "healthCheck", "loadBalancing")
+_FIXED = ("healthCheck", "loadBalancing")
 _REQUESTS = (
     "timeouts",
     "retries",
@@ -49,10 +49,10 @@ def _is_ip(text: str) -> bool:
 
 def _needs_fixed(name: str) -> Rule:
     return Rule(
-        lambda spec: spec.get(name) is None or not _wild(spec),
-        f"!has(self.{name}) || !self.hosts.exists(h, h.startsWith('*.'))",
+        lambda spec: spec.get(name) is None or not _wild(spec) or spec.get("endpoints") is not None,
+        f"!has(self.{name}) || has(self.endpoints) || !self.hosts.exists(h, h.startsWith('*.'))",
         "is not for a wildcard, which is wherever the name that is called is",
-        "put hosts without * into a resource of their own",
+        "put hosts without * into a resource of their own, or add endpoints",
         name,
     )
 
@@ -86,13 +86,6 @@ _CHECKS: tuple[tuple[Callable[[Json], bool], str, str, str, str], ...] = (
         "protocol TCP does not say which of a wildcard's names is called",
         "name the hosts one by one, or write protocol: TLS",
         "ports",
-    ),
-    (
-        lambda spec: not (_wild(spec) and _static(spec)),
-        "!has(self.resolution) || self.resolution != 'Static' || !self.hosts.exists(h, h.startsWith('*.'))",
-        "Static is not for a wildcard, which is wherever the name that is called is",
-        "remove it, or name the hosts one by one",
-        "resolution",
     ),
     (
         lambda spec: not _static(spec) or spec.get("endpoints") is not None,

@@ -97,7 +97,7 @@ def test_where_fields_belong_together() -> None:
     wild = "hosts: ['*.example.com']\n"
     cases = {
         wild + "ports: [{port: 1, protocol: TCP}]": "spec.ports: protocol TCP does not say",
-        wild + "ports: [{port: 1, protocol: TLS}]\nresolution: Static": "spec.resolution: Static is not for",
+        wild + "ports: [{port: 1, protocol: TLS}]\nresolution: Static": "spec.resolution: Static needs endpoints",
         PLAIN + "resolution: Static": "spec.resolution: Static needs endpoints",
         PLAIN + "resolution: Static\nendpoints: [{address: a.b}]": "spec.endpoints: resolution Static takes",
         PLAIN + "rules: [{ports: [80]}]": "spec.rules: a rule has a port that is not",
