@@ -167,15 +167,3 @@ def needs(name: str, other: str, hint: str = "") -> Rule:
         hint or f"add {other}, or remove {name}",
         name,
     )
-
-
-def excludes(name: str, *others: str) -> Rule:
-    """Where one field is, others are not."""
-    listed = " and ".join(others)
-    return Rule(
-        lambda value: value.get(name) is None or all(value.get(each) is None for each in others),
-        f"!has(self.{name}) || ({' && '.join(f'!has(self.{each})' for each in others)})",
-        f"does not go together with {listed}",
-        "remove one of them",
-        name,
-    )

@@ -116,7 +116,7 @@ RETRIES = Fields(
         Field(
             "retryOn",
             Items(Choice({each: each for each in RETRIES_ON}), len(RETRIES_ON), 1, "."),
-            "What is tried again: Envoy's conditions.",
+            "What is tried again, as Envoy names it; if it is left out, what cannot have been acted upon.",
             "on",
         ),
         Field("statuses", Items(STATUS, 32, 1, "."), "Status codes that are tried again too."),

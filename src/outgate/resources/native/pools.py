@@ -13,7 +13,6 @@ from outgate.resources.schemas import (
     Field,
     Fields,
     Number,
-    excludes,
 )
 from outgate.traffic.upstream import Breakers, Pool
 
@@ -80,7 +79,12 @@ CIRCUIT_BREAKER = Fields(
             "maxPendingRequests", COUNT, "Requests that wait for a connection at once.", "pending"
         ),
         Field("maxRequests", COUNT, "Requests at once.", "requests"),
-        Field("maxRetries", COUNT, "Retries at once.", "retries"),
+        Field(
+            "maxRetries",
+            COUNT,
+            "Retries at once; beside `retryBudgetPercent` how many there may be however few the requests.",
+            "retries",
+        ),
         Field(
             "retryBudgetPercent",
             PERCENT,
@@ -89,5 +93,4 @@ CIRCUIT_BREAKER = Fields(
         ),
     ),
     Breakers,
-    (excludes("maxRetries", "retryBudgetPercent"),),
 )
