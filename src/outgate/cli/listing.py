@@ -140,6 +140,10 @@ def _body(item: Item) -> str:
     from outgate.resources.writing import to_yaml  # noqa: PLC0415 - only here
 
     said = {key.capitalize(): item[key] for key in item if key not in _HEAD}
+    if item["kind"] == "Secret":
+        # As kubectl has it: what is secret is not described.
+        names = sorted({*(item.get("data") or {}), *(item.get("stringData") or {})})
+        said = {"Data": dict.fromkeys(names, "<secret>")}
     return to_yaml(said).rstrip("\n")
 
 

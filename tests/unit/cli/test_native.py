@@ -98,3 +98,11 @@ def test_an_unknown_kind_says_which_there_are() -> None:
     error = call("get", "es").exception
     assert isinstance(error, UsageError)
     assert "externalservices" in str(error.hint)
+
+
+def test_a_secret_is_not_described() -> None:
+    text = "{apiVersion: v1, kind: Secret, metadata: {name: a}, stringData: {token: hidden}}"
+    assert CliRunner().invoke(cli, ["apply", "-f", "-"], input=text).exit_code == 0
+    described = out("describe", "secret", "a")
+    assert "token: <secret>" in described
+    assert "hidden" not in described
