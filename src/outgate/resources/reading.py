@@ -38,6 +38,23 @@ def read(check: Checker, schema: Schema, value: Any, path: str) -> Any:
     return _READERS[type(schema)](check, schema, value, path)
 
 
+def defaulted(schema: Schema, value: Any) -> Any:
+    """Return a value with the defaults of all that it leaves out, or has as null, as an API server puts them there."""
+    match schema:
+        case Fields() if isinstance(value, dict):
+            found = dict(value)
+            for each in schema.fields:
+                if found.get(each.name) is None and each.default is not None:
+                    found[each.name] = each.default
+                elif each.name in found:
+                    found[each.name] = defaulted(each.schema, found[each.name])
+            return found
+        case Items() if isinstance(value, list):
+            return [defaulted(schema.of, each) for each in value]
+        case _:
+            return value
+
+
 def seconds(text: str) -> float:
     """Return a valid duration in seconds."""
     # In whole milliseconds: a sum of 0.001 would not be what was written.
@@ -191,19 +208,17 @@ def _fields(check: Checker, schema: Fields, value: Any, path: str) -> Any:
         return None
     before = check.errors
     _check_known(check, schema, value, path)
-    plain = {key: each for key, each in value.items() if not _defaulted(schema, key, each)}
-    plain = {each.name: each.default for each in schema.fields if each.default is not None} | plain
     given: dict[str, Any] = {}
     for each in schema.fields:
         here = child(path, each.name)
-        if each.name in plain:
-            given[each.into or each.name] = read(check, each.schema, plain[each.name], here)
+        if each.name in value:
+            given[each.into or each.name] = read(check, each.schema, value[each.name], here)
         elif each.required:
             hint = f"for example {each.example}" if each.example else ""
             check.error(here, f"is required: {_first_sentence(each.doc)}", hint)
     if check.errors == before:
         for rule in schema.rules:
-            if not rule.holds(plain):
+            if not rule.holds(value):
                 check.error(
                     child(path, rule.field) if rule.field else path, rule.message, rule.hint
                 )
@@ -212,12 +227,6 @@ def _fields(check: Checker, schema: Fields, value: Any, path: str) -> Any:
 
 def _first_sentence(doc: str) -> str:
     return doc[0].lower() + doc[1:].partition(". ")[0].removesuffix(".")
-
-
-def _defaulted(schema: Fields, key: str, value: Any) -> bool:
-    """Whether a field is null where an API server puts its default."""
-    field = schema.of(key) if value is None else None
-    return field is not None and field.default is not None
 
 
 def _check_known(check: Checker, schema: Fields, value: Mapping[str, Any], path: str) -> None:

@@ -13,6 +13,10 @@ def test_commands(empty: Mesh) -> None:
     typed = "\n".join(blocks).replace("kubectl describe", "sleep 5; kubectl describe")
     said = empty.shell(typed, seconds=290)
     assert '"Host": "httpbin.org"' in said
+    assert (
+        '"url": "https://www.httpbin.org/get"' in said
+        or '"url": "http://www.httpbin.org/get"' in said
+    )
     assert "outgate: denied: pod sleep-" in said
     assert '"decision":"allowed"' in said
     assert '"decision":"denied"' in said

@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+import warnings
 
 from outgate.resources import hosts
 from outgate.resources.names import Flaw, dns_label, dns_subdomain, label_value, qualified_name
@@ -212,7 +213,10 @@ def _regex_flaw(value: str) -> Flaw | None:
         message = f"{quote(value)} has {found[0]}, which RE2 does not know"
         return Flaw(message, "write it without look-around and back references")
     try:
-        re.compile(value)
+        with warnings.catch_warnings():
+            # Of what may come to mean something else in Python, which is not RE2.
+            warnings.simplefilter("ignore")
+            re.compile(value)
     except (re.error, OverflowError, RecursionError) as error:
         return Flaw(
             f"{quote(value)} is not a regular expression: {error}",

@@ -8,7 +8,7 @@ from outgate.resources.documents import Document
 from outgate.resources.metadata import ObjectMeta, parse_metadata
 from outgate.resources.names import dns_subdomain
 from outgate.resources.paths import quote
-from outgate.resources.reading import read
+from outgate.resources.reading import defaulted, read
 from outgate.resources.schemas import Fields
 
 GROUP, VERSION = "outgate.dev", "v1alpha1"
@@ -47,4 +47,5 @@ def read_object(
     if "spec" not in document.value:
         check.error("spec", f"is required: it says what the {kind.name} is")
         return metadata, None
-    return metadata, read(check, kind.spec, document.value["spec"], "spec")
+    spec = defaulted(kind.spec, document.value["spec"])
+    return metadata, read(check, kind.spec, spec, "spec")

@@ -128,7 +128,7 @@ REDIRECT = Fields(
     (
         one_of("path", "prefix", least=0),
         Rule(
-            lambda value: value.get("status", 302) in (301, 302, 303, 307, 308),
+            lambda value: value["status"] in (301, 302, 303, 307, 308),
             "self.status in [301, 302, 303, 307, 308]",
             "is not a status of a redirect",
             "write 301, 302, 303, 307 or 308",
@@ -189,7 +189,7 @@ def _rule(**given: Any) -> RuleSpec:
 
 
 def _total(backends: Iterable[Mapping[str, Any]]) -> int:
-    return sum(each.get("weight", 1) for each in backends)
+    return sum(each["weight"] for each in backends)
 
 
 RULE = Fields(

@@ -145,3 +145,10 @@ def test_regular_expressions_are_re2() -> None:
         (found,) = problems(PLAIN + f"rules: [{{matches: [{{path: {{regex: '{regex}'}}}}]}}]\n")
         assert found.startswith("spec.rules[0].matches[0].path.regex: ")
         assert words in found
+
+
+def test_a_regular_expression_that_python_warns_of() -> None:
+    spec = PLAIN + "rules: [{matches: [{path: {regex: '/[[a]'}}]}]\n"
+    service, found = parse(spec)
+    assert found == []
+    assert service is not None

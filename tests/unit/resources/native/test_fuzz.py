@@ -50,7 +50,7 @@ def replaced(value: Any, path: tuple[Any, ...], new: Any) -> Any:
 PLACES = [(each, path) for each in DOCUMENTS for path in places(each["spec"], ("spec",))]
 
 
-@settings(max_examples=600, deadline=None, database=None, derandomize=True)
+@settings(max_examples=400, deadline=None, database=None, derandomize=True)
 @given(st.sampled_from(PLACES), VALUES)
 def test_any_one_value_replaced(place: tuple[Any, tuple[Any, ...]], value: Any) -> None:
     document, path = place
