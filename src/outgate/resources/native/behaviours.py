@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from outgate.resources.native.forms import HEADER_VALUE, SET_HEADER
+from outgate.resources.native.http_forms import HEADER_VALUE, SET_HEADER
 from outgate.resources.native.numbers import PERCENT, POSITIVE, STATUS
 from outgate.resources.schemas import (
     Choice,

@@ -11,14 +11,13 @@ from outgate.resources.metadata import ObjectMeta
 from outgate.resources.native import objects
 from outgate.resources.native.forms import (
     DESCRIPTOR,
-    HEADER_VALUE,
     HOST,
     LABEL,
     LABEL_KEY,
     LABEL_VALUE,
     OBJECT_NAME,
-    SET_HEADER,
 )
+from outgate.resources.native.http_forms import HEADER_VALUE, SET_HEADER
 from outgate.resources.native.matching import HEADER_MATCHES, METHODS, PATH_MATCH
 from outgate.resources.native.numbers import PORT
 from outgate.resources.native.objects import Kind

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from outgate.resources.native.forms import HEADER, NAME, PATH, PLACE
+from outgate.resources.native.forms import NAME, PLACE
+from outgate.resources.native.http_forms import HEADER, PATH
 from outgate.resources.native.numbers import (
     COUNT,
     PORT,

@@ -2,7 +2,6 @@
 
 import ipaddress
 import re
-import warnings
 
 from outgate.resources import hosts
 from outgate.resources.names import Flaw, dns_label, dns_subdomain, label_value, qualified_name
@@ -15,16 +14,10 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _LABEL = "[a-zA-Z0-9]([-a-zA-Z0-9]{0,61}[a-zA-Z0-9])?"
 _NAME = rf"{_LABEL}(\\.{_LABEL})"
 _NUMERIC = r"(^|\\.)(0[xX][0-9a-fA-F]*|[0-9]+)\\.?$"
-_INSIDE = r"(^|\\.)(svc|localhost|cluster\\.local|localdomain)\\.?$"
+_INSIDE = r"(^|\\.)(svc|localhost|cluster\\.local|localdomain[46]?)\\.?$"
+_LOOPBACK = r"(^|\\.)(localhost[46]?|ip6-localhost|ip6-loopback|localdomain[46]?)\\.?$"
 _INSIDE_SAYS = "is a name inside the cluster or of the egress itself: an ExternalService is for what is outside"
 _HOST_SAYS = "is not the DNS name of a host outside: write one such as api.example.com"
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_OWN_HEADERS = ("x-outgate-", "x-envoy-")
-_HELD_HEADERS = frozenset(
-    ("host", "connection", "content-length", "transfer-encoding", "upgrade", "te", "keep-alive")
-)
-# What Python's regular expressions have and RE2 has not: look-around, back references, atomic and conditional groups.
-_NOT_RE2 = re.compile(r"\(\?(?:[=!>(]|<[=!]|P[=>])|\\[1-9gkZ]|[*+?}]\+")
 
 
 def _host_flaw(value: str) -> Flaw | None:
@@ -104,6 +97,10 @@ PLACE = Form(
             f"isIP(self) || (self.matches('^{_NAME}*\\\\.?$') && !self.matches('{_NUMERIC}'))",
             "is neither an IP address nor a DNS name",
         ),
+        (
+            f"!self.matches('{_LOOPBACK}')",
+            "is the loopback interface, which would be the egress itself",
+        ),
     ),
     make=lambda value: value.lower().removesuffix("."),
     says="IP address or DNS name",
@@ -146,91 +143,6 @@ RANGE = Form(
     says="IP range or address",
 )
 
-
-def _header_flaw(value: str) -> Flaw | None:
-    if not _TOKEN.fullmatch(value):
-        return Flaw(f"{quote(value)} is not the name of a header", "for example x-request-id")
-    return None
-
-
-def _set_header_flaw(value: str) -> Flaw | None:
-    lower = value.lower()
-    if lower in _HELD_HEADERS:
-        hint = "write rewrite.host" if lower == "host" else "remove it"
-        return Flaw(f"{value} cannot be changed: the egress sets it", hint)
-    if lower.startswith(_OWN_HEADERS):
-        return Flaw(f"{value} cannot be changed: it is the mesh's own", "use another name")
-    return _header_flaw(value)
-
-
-_FIELD_NAME = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
-HEADER = Form(_header_flaw, pattern=_FIELD_NAME, make=str.lower, says="name of a header")
-SET_HEADER = Form(
-    _set_header_flaw,
-    (
-        (
-            "!(self.lowerAscii() in ["
-            + ", ".join(f"'{each}'" for each in sorted(_HELD_HEADERS))
-            + "]) && !self.lowerAscii().startsWith('x-outgate-') && !self.lowerAscii().startsWith('x-envoy-')",
-            "cannot be changed: the egress or the mesh sets it",
-        ),
-    ),
-    pattern=_FIELD_NAME,
-    make=str.lower,
-    says="name of a header",
-)
-
-
-def _method_flaw(value: str) -> Flaw | None:
-    if re.fullmatch("[A-Z]+([-_][A-Z]+)*", value):
-        return None
-    return Flaw(
-        f"{quote(value)} is not a method",
-        f"methods are in capitals: {value.upper()}" if value.isalpha() else "",
-    )
-
-
-METHOD = Form(_method_flaw, pattern="^[A-Z]+([-_][A-Z]+)*$", longest=32, says="method, in capitals")
-
-
-def _path_flaw(value: str) -> Flaw | None:
-    if not value.startswith("/"):
-        return Flaw(
-            f"{quote(value)} is not a path: it begins with /", f"write /{value.lstrip('/')}"
-        )
-    if re.search(r"[\s?#\x00-\x1f\x7f]", value):
-        return Flaw(
-            f"{quote(value)} is not a path: it has a space, ? or #", "match a query with query"
-        )
-    return None
-
-
-PATH = Form(_path_flaw, pattern=r"^/[^\s?#]*$", longest=1024, says="path")
-
-
-def _regex_flaw(value: str) -> Flaw | None:
-    if found := _NOT_RE2.search(re.sub(r"\\\\", "", value)):
-        message = f"{quote(value)} has {found[0]}, which RE2 does not know"
-        return Flaw(message, "write it without look-around and back references")
-    try:
-        with warnings.catch_warnings():
-            # Of what may come to mean something else in Python, which is not RE2.
-            warnings.simplefilter("ignore")
-            re.compile(value)
-    except (re.error, OverflowError, RecursionError) as error:
-        return Flaw(
-            f"{quote(value)} is not a regular expression: {error}",
-            "it is RE2, and must match all of the text",
-        )
-    return None
-
-
-REGEX = Form(
-    _regex_flaw,
-    (("''.matches(self) in [true, false]", "is not a regular expression (RE2)"),),
-    longest=256,
-    says="regular expression (RE2) for all of the text",
-)
 
 FILE = Form(
     lambda value: (
@@ -294,15 +206,4 @@ DESCRIPTOR = Form(
     ),
     longest=128,
     says="key of a descriptor",
-)
-_VALUE = r"[^\x00-\x08\x0a-\x1f\x7f]*"
-HEADER_VALUE = Form(
-    lambda value: (
-        None
-        if re.fullmatch(_VALUE, value)
-        else Flaw(f"{quote(value)} has a control character", "write it on one line")
-    ),
-    pattern=f"^{_VALUE}$",
-    longest=4096,
-    says="value of a header",
 )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from outgate.resources.native.forms import HEADER, METHOD, PATH, REGEX
+from outgate.resources.native.http_forms import HEADER, METHOD, PATH, REGEX
 from outgate.resources.schemas import (
     Field,
     Fields,

@@ -11,7 +11,8 @@ from outgate.resources.native.behaviours import (
     Behaviour,
     behaviour,
 )
-from outgate.resources.native.forms import LABEL, NAME, PATH, REGEX
+from outgate.resources.native.forms import LABEL, NAME
+from outgate.resources.native.http_forms import PATH, REGEX
 from outgate.resources.native.matching import MATCH
 from outgate.resources.native.numbers import PERCENT, PORT
 from outgate.resources.native.references import (

@@ -1,5 +1,7 @@
 from textwrap import dedent, indent
 
+import pytest
+
 from outgate.resources.manifests import read
 from outgate.resources.native.external_service import ExternalService, parse_external_service
 
@@ -147,8 +149,8 @@ def test_regular_expressions_are_re2() -> None:
         assert words in found
 
 
-def test_a_regular_expression_that_python_warns_of() -> None:
-    spec = PLAIN + "rules: [{matches: [{path: {regex: '/[[a]'}}]}]\n"
-    service, found = parse(spec)
+@pytest.mark.parametrize("regex", ["/[[a]", r"/\pL+", r"/\p{Greek}", "/(?<name>a)", "/(?P<name>a)"])
+def test_what_re2_has_and_python_has_not_or_warns_of(regex: str) -> None:
+    service, found = parse(PLAIN + f"rules: [{{matches: [{{path: {{regex: '{regex}'}}}}]}}]\n")
     assert found == []
     assert service is not None
