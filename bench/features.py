@@ -1,4 +1,4 @@
-"""What all features together cost: thousands of ExternalServices with every kind of behaviour, and a policy over them."""
+"""What all features together cost: thousands of ExternalServices that use every kind of them, and a policy over all."""
 
 import statistics
 from pathlib import Path

@@ -1,10 +1,11 @@
 """How long a change takes, and how much memory it takes, with many services registered."""
 
+import contextlib
 import json
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,20 +31,17 @@ def _at(folder: Path, size: int) -> dict[str, Any]:
                 mesh.service(f"s{index}", {"http": places.HTTP_PORT}) for index in range(size)
             )
         node, aside = own.pod("node"), own.pod("aside", "--capture", "sidecar")
-        probe = own.command("exec", "-i", node, "--", *_probe())
-        with started(probe, folder / "probe.log", settings=own.settings, talking=True) as process:
-            if process.stdout is None or process.stdout.readline() != "ready\n":
-                raise BenchError("the probe does not start")
+        with probing(own, node, folder) as process:
             changes = _changes(process, own.write, "c", CHANGES)
             commands = _changes(process, lambda value: own.apply([value]), "k", COMMANDS)
         status = own.status()
         sidecar = str(own.folder / "run" / "pods" / f"default.{aside}")
         return {
             "services": size,
-            "change_p50_ms": _percentile(changes, 50),
-            "change_p99_ms": _percentile(changes, 99),
-            "command_p50_ms": _percentile(commands, 50),
-            "command_p99_ms": _percentile(commands, 99),
+            "change_p50_ms": percentile(changes, 50),
+            "change_p99_ms": percentile(changes, 99),
+            "command_p50_ms": percentile(commands, 50),
+            "command_p99_ms": percentile(commands, 99),
             "daemon_rss_mb": round(processes.rss_mb([status["pid"]])),
             "egress_rss_mb": round(processes.rss_mb([status["egress"]["pid"]])),
             "sidecar_rss_mb": round(processes.rss_mb([processes.find(sidecar, "envoy")])),
@@ -74,25 +72,35 @@ def https(folder: Path) -> dict[str, Any]:
         }
 
 
-def _probe() -> tuple[str, ...]:
+@contextlib.contextmanager
+def probing(own: Mesh, pod: str, folder: Path) -> Iterator[Process]:
+    """Have the probe run in a pod."""
     path = places.PROJECT / "bench" / "probe.py"
-    return sys.executable, "-I", "-S", str(path), str(places.HTTP_PORT)
+    program = (sys.executable, "-I", "-S", str(path), str(places.HTTP_PORT))
+    command = own.command("exec", "-i", pod, "--", *program)
+    with started(command, folder / "probe.log", settings=own.settings, talking=True) as process:
+        if process.stdout is None or process.stdout.readline() != "ready\n":
+            raise BenchError("the probe does not start")
+        yield process
 
 
 def _changes(
     probe: Process, change: Callable[[dict[str, Any]], None], prefix: str, count: int
 ) -> Sequence[float]:
-    """Return the milliseconds from each change's begin to the first call that it allows."""
-    return list(_each(probe, change, [f"{prefix}{index}" for index in range(count)]))
+    services = {
+        name: mesh.service(name, {"http": places.HTTP_PORT})
+        for name in (f"{prefix}{index}" for index in range(count))
+    }
+    return list(allowed_after(probe, change, services))
 
 
-def _each(
-    probe: Process, change: Callable[[dict[str, Any]], None], names: Sequence[str]
+def allowed_after(
+    probe: Process, change: Callable[[dict[str, Any]], None], values: Mapping[str, dict[str, Any]]
 ) -> Iterator[float]:
+    """Yield the milliseconds from each change's begin to the first call that it allows; values by the name to call."""
     if probe.stdin is None or probe.stdout is None:
         raise BenchError("the probe cannot be talked to")
-    for name in names:
-        value = mesh.service(name, {"http": places.HTTP_PORT})
+    for name, value in values.items():
         probe.stdin.write(name + "\n")
         probe.stdin.flush()
         # It calls in vain meanwhile, as an application does that starts before its service is declared.
@@ -105,7 +113,8 @@ def _each(
         yield (seen - began) * 1000
 
 
-def _percentile(values: Sequence[float], percent: int) -> float:
+def percentile(values: Sequence[float], percent: int) -> float:
+    """Return a percentile, with one decimal."""
     return round(statistics.quantiles(values, n=100, method="inclusive")[percent - 1], 1)
 
 

@@ -1,11 +1,15 @@
 """Calls to the servers outside, and what came back; from wherever a client can be run."""
 
+import base64
 import json
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tests.outside import clients
+
+from outgate.internet.certificates import Pair
 
 MARK = "--outgate-test--"
 
@@ -105,3 +109,23 @@ class Clients:
 
     def _client(self, code: str, **asked: Any) -> Any:
         return json.loads(self._run(code, json.dumps(asked)))
+
+
+def tls_secret(name: str, pair: Pair) -> str:
+    """Return the manifest of a Secret with a certificate and its key."""
+    data = {
+        key: base64.b64encode(path.read_bytes()).decode()
+        for key, path in (("tls.crt", pair.certificate), ("tls.key", pair.key))
+    }
+    head = {"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls"}
+    return json.dumps({**head, "metadata": {"name": name}, "data": data})
+
+
+def until(found: Callable[[], bool], seconds: float = 10) -> bool:
+    """Return whether something comes true in time."""
+    deadline = time.monotonic() + seconds
+    while not found():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.2)
+    return True

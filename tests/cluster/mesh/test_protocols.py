@@ -3,14 +3,15 @@
 import json
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tests.cluster.internet import ClusterInternet
 from tests.cluster.mesh.asking import Pod, start
-from tests.cluster.mesh.conftest import Mesh
+from tests.cluster.mesh.conftest import SYSTEM, Mesh
 from tests.cluster.mesh.test_names import programmed
 from tests.outside import databases
-from tests.outside.calling import Answer, Clients, answer, curl_command
+from tests.outside.calling import Answer, Clients, answer, curl_command, tls_secret, until
 from tests.outside.control import Outside
 
 pytestmark = pytest.mark.cluster
@@ -34,8 +35,16 @@ class App(Pod, Clients):
         command = ("unshare", "--mount", "sh", "-ec", _INSIDE, "sh", str(resolver), self.netns)
         return self.mesh.cluster.node.run(*command, *words)
 
+    def file(self, name: str, text: str) -> str:
+        """Return where a file is that a process of the pod can read."""
+        path = Path("/tmp", f"{self.namespace}-{name}")  # noqa: S108 - for any user
+        path.write_text(text)
+        return str(path)
+
     def call(self, url: str, *flags: str) -> Answer:
-        return answer(self.inside(*curl_command(url, *flags)), "")
+        # That no answer came is an answer too.
+        words = ("sh", "-c", '"$@" 2>/dev/null || true', "sh", *curl_command(url, *flags))
+        return answer(self.inside(*words), "no answer")
 
     def _run(self, code: str, asked: str) -> str:
         return self.inside(sys.executable, "-I", "-c", code, asked)
@@ -49,8 +58,9 @@ def service(name: str, host: str, **ports: int) -> str:
     )
 
 
+OPENED = ("web", "h2", "grpc", "tls-echo", "mtls", "mtls-echo")
 SERVICES = {
-    "echo": service("echo", "echo.test", http=80),
+    "echo": service("echo", "ws.test", http=80),
     "h2": service("h2", "h2.test", http2=80, https=443),
     "rpc": service("rpc", "grpc.test", grpc=50051),
     "banner": service("banner", "banner.test", tcp=7778),
@@ -63,10 +73,10 @@ SERVICES = {
 @pytest.fixture(scope="module")
 def outside(internet: ClusterInternet) -> Iterator[Outside]:
     made = Outside(internet)
-    made.open("web", "h2", "grpc", "tls-echo")
+    made.open(*OPENED)
     with databases.postgres(made), databases.redis(made):
         yield made
-    for each in ("web", "h2", "grpc", "tls-echo"):
+    for each in OPENED:
         internet.pause(each)
 
 
@@ -78,6 +88,24 @@ def app(mesh: Mesh, outside: Outside) -> Iterator[App]:
         start(mesh, name, "app")
         programmed(mesh, name, *SERVICES)
         yield App(mesh, name)
+
+
+def external(name: str, host: str, *ports: str) -> str:
+    listed = "".join(f"\n  - {{{each}}}" for each in ports)
+    return f"""
+apiVersion: outgate.dev/v1alpha1
+kind: ExternalService
+metadata: {{name: {name}}}
+spec:
+  hosts: [{host}]
+  ports:{listed}
+"""
+
+
+def declare(app: App, name: str, host: str, *ports: str) -> None:
+    """Have an ExternalService in effect."""
+    app.mesh.cluster.apply(external(name, host, *ports), namespace=app.namespace)
+    programmed(app.mesh, app.namespace, name)
 
 
 def test_http2(app: App) -> None:
@@ -109,3 +137,57 @@ def test_databases(app: App) -> None:
     place = "host=database user=app password=secret dbname=postgres sslmode=require"
     assert app.inside("psql", "-At", place, "-c", "select 6*7") == "42\n"
     assert app.inside("redis-cli", "-h", "cache", "set", "a", "b") == "OK\n"
+
+
+def test_https_opened_and_tls_passed_through(app: App, outside: Outside) -> None:
+    declare(
+        app,
+        "web",
+        "echo.test",
+        "name: http, port: 80, targetPort: 443, protocol: HTTPS",
+        "name: tls, port: 443, protocol: TLS",
+    )
+    said = app.call("http://echo.test/x").json()
+    assert (said["scheme"], said["sni"], said["host"]) == ("https", "echo.test", "echo.test")
+    ca = app.file("ca.pem", outside.ca)
+    assert app.call("https://echo.test/x", "--cacert", ca).json()["sni"] == "echo.test"
+    address = app.inside("getent", "ahosts", "echo.test").split()[0]
+    before = len(outside.internet.canary())
+    flags = ("--cacert", ca, "--resolve", f"ws.test:443:{address}")
+    assert app.call("https://ws.test/x", *flags).status == 0
+    assert outside.seen(before, "tls", "web") == []
+
+
+def test_a_client_certificate_from_a_secret(app: App, outside: Outside) -> None:
+    # Nobody's Secrets are read who has not said so.
+    app.mesh.shell(
+        f"kubectl create rolebinding outgate -n {app.namespace} --clusterrole=outgate-materials"
+        f" --serviceaccount={SYSTEM}:outgate-controller"
+    )
+    tls = "tls: {clientCertificate: {secretRef: {name: mine}}}"
+    app.mesh.cluster.apply(
+        tls_secret("mine", outside.client_certificate("alice")), namespace=app.namespace
+    )
+    declare(
+        app,
+        "mtls",
+        "mtls.test",
+        f"name: http, port: 80, targetPort: 443, protocol: HTTP, {tls}",
+        f"name: raw, port: 7781, protocol: TCP, {tls}",
+    )
+    assert app.call("http://mtls.test/").json()["subject"] == "alice"
+    assert app.tcp("mtls.test", 7781, "hello", greeting=7)["received"] == ["alice\r\n", "hello"]
+    app.mesh.cluster.apply(
+        tls_secret("mine", outside.client_certificate("bob")), namespace=app.namespace
+    )
+    assert until(lambda: app.tcp("mtls.test", 7781, greeting=5)["received"] == ["bob\r\n"])
+
+
+def test_redis_over_tls_that_the_egress_opens(app: App) -> None:
+    declare(app, "redis", "redis.test", "name: redis, port: 6380, protocol: TCP, tls: {}")
+    assert app.inside("redis-cli", "-h", "redis.test", "-p", "6380", "ping") == "PONG\n"
+
+
+def test_a_server_that_speaks_first_by_its_host(app: App) -> None:
+    declare(app, "mysql", "banner.test", "name: mysql, port: 7778, protocol: TCP")
+    assert app.tcp("banner.test", 7778, greeting=23)["received"] == ["220 banner.test ready\r\n"]

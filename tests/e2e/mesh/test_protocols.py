@@ -3,15 +3,13 @@
 First Services of type ExternalName, which applications call by their names; then ExternalServices, by the hosts' own.
 """
 
-import base64
 import json
 import shutil
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tests.e2e.mesh.spaces import Space
+from tests.outside.calling import tls_secret, until
 from tests.outside.control import Outside
 
 from outgate.internet.certificates import Pair
@@ -148,7 +146,7 @@ def test_https_is_opened_and_verified_or_refused(space: Space, outside: Outside)
         external("odd", "odd.wild.test", "name: https, port: 443, protocol: HTTPS"),
     )
     said = space.call("http://echo.test/").json()
-    assert (said["scheme"], said["sni"]) == ("https", "echo.test")
+    assert (said["scheme"], said["sni"], said["host"]) == ("https", "echo.test", "echo.test")
     assert space.call("http://odd.wild.test:443/").status == 503
 
 
@@ -253,8 +251,7 @@ def test_a_client_certificate(space: Space, outside: Outside, source: str) -> No
     else:
         copy(bob, pair)
     # New connections show the new one; those that are open stay.
-    raw = until(lambda: space.tcp("mtls.test", 7781, greeting=5)["received"] == ["bob\r\n"])
-    assert raw
+    assert until(lambda: space.tcp("mtls.test", 7781, greeting=5)["received"] == ["bob\r\n"])
 
 
 def ca_file(space: Space, outside: Outside) -> str:
@@ -264,34 +261,9 @@ def ca_file(space: Space, outside: Outside) -> str:
     return str(path)
 
 
-def tls_secret(name: str, pair: Pair) -> str:
-    data = {
-        key: base64.b64encode(path.read_bytes()).decode()
-        for key, path in (("tls.crt", pair.certificate), ("tls.key", pair.key))
-    }
-    return json.dumps(
-        {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "type": "kubernetes.io/tls",
-            "metadata": {"name": name},
-            "data": data,
-        }
-    )
-
-
 def copy(pair: Pair, to: Pair) -> None:
     """As whoever renews certificates does: each file is there whole, the key first."""
     for source, target in ((pair.key, to.key), (pair.certificate, to.certificate)):
         new = target.with_suffix(".new")
         shutil.copy(source, new)
         new.rename(target)
-
-
-def until(found: Callable[[], bool], seconds: float = 10) -> bool:
-    deadline = time.monotonic() + seconds
-    while not found():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.2)
-    return True
