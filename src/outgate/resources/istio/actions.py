@@ -12,7 +12,7 @@ from outgate.resources.hosts import hostname
 from outgate.resources.istio.editing import edits, host_in
 from outgate.resources.istio.reading import duration, host, percentage, regex, whole
 from outgate.resources.istio.resilience import DEFAULT_RETRIES, parse_fault, parse_retries
-from outgate.resources.native.forms import PATH
+from outgate.resources.native.http_forms import PATH
 from outgate.resources.paths import child, item, quote
 from outgate.resources.ports import MAX_PORT
 from outgate.traffic.references import Target

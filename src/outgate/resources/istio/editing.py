@@ -5,7 +5,7 @@ from typing import Any
 
 from outgate.resources.checks import Checker
 from outgate.resources.istio.reading import texts
-from outgate.resources.native.forms import SET_HEADER
+from outgate.resources.native.http_forms import SET_HEADER
 from outgate.resources.paths import child, item, quote
 from outgate.traffic.routing import Edits
 

@@ -7,7 +7,7 @@ from typing import Any
 from outgate.resources.checks import Checker
 from outgate.resources.hosts import hostname
 from outgate.resources.names import dns_label
-from outgate.resources.native.forms import REGEX
+from outgate.resources.native.http_forms import REGEX
 from outgate.resources.paths import child, item, quote, typed
 from outgate.traffic.references import Target
 from outgate.traffic.routing import Comparison, Text
