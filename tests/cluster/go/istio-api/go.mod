@@ -1,0 +1,5 @@
+module outgate.test/cluster/istio-api
+
+go 1.26.0
+
+require istio.io/api v1.32.0
