@@ -166,8 +166,16 @@ def test_static_endpoints_have_their_own_ports_and_may_be_private() -> None:
     assert "10.1.2.3/32" in map(str, upstream.private)
 
 
-def test_link_local_ranges_are_never_granted() -> None:
-    spec = {**ENTRY, "resolution": "NONE", "addresses": ["169.254.0.0/16", "10.0.0.0/8"]}
+@pytest.mark.parametrize(
+    "network", ["169.254.0.0/16", "0.0.0.0/0", "127.0.0.1", "fe80::/64", "::/0"]
+)
+def test_what_is_never_called_is_refused(network: str) -> None:
+    spec = {**ENTRY, "resolution": "NONE", "addresses": [network]}
+    assert [path for path, _ in errors(made("ServiceEntry", spec))] == ["spec.addresses[0]"]
+
+
+def test_private_ranges_are_granted_where_they_are_named() -> None:
+    spec = {**ENTRY, "resolution": "NONE", "addresses": ["203.0.113.0/24", "10.0.0.0/8"]}
     upstream = found(assembled(made("ServiceEntry", spec))).ports[0].upstream
     assert list(map(str, upstream.private or ())) == ["10.0.0.0/8"]
 

@@ -11,6 +11,7 @@ from outgate.resources.istio.resilience import DEFAULT_RETRIES
 from outgate.resources.istio.service_entries import EntryPort, ServiceEntry
 from outgate.traffic.references import Network
 from outgate.traffic.routing import Rule
+from outgate.traffic.special import REFUSED
 from outgate.traffic.upstream import Endpoint, Resolution, Upstream
 
 _RESOLUTIONS = {
@@ -66,6 +67,5 @@ def _private(entry: ServiceEntry) -> Iterator[Network]:
     if entry.resolution == "NONE":
         written += entry.networks
     for each in written:
-        never = each.is_loopback or each.is_link_local or each.is_multicast or each.is_unspecified
-        if each.is_private and not never:
+        if any(each.version == one.version and each.subnet_of(one) for one in REFUSED):  # type: ignore[arg-type]
             yield each

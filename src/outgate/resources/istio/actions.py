@@ -3,6 +3,7 @@
 import base64
 import binascii
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -163,7 +164,10 @@ def _rewrite(check: Checker, route: Mapping[str, Any], path: str) -> Rewrite | N
 def _check_substitution(check: Checker, path: str, pattern: str, text: str) -> None:
     """Check that a substitution refers to groups that there are, as else Envoy takes no route of the host."""
     try:
-        groups = re.compile(pattern).groups
+        with warnings.catch_warnings():
+            # Of what may come to mean something else in Python, which is not RE2.
+            warnings.simplefilter("ignore")
+            groups = re.compile(pattern).groups
     except (re.error, OverflowError, RecursionError):
         return
     for found in re.finditer(r"\\(.?)", text):

@@ -11,6 +11,7 @@ from outgate.resources.hosts import Address, hostname
 from outgate.resources.istio.reading import whole
 from outgate.resources.paths import child, item, quote
 from outgate.resources.ports import MAX_PORT
+from outgate.traffic.references import Network
 
 _PATH = "spec.endpoints"
 _MAX_WEIGHT = 2**20
@@ -24,6 +25,21 @@ class EntryEndpoint:
     ports: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     weight: int = 1
     locality: tuple[str, str, str] = ("", "", "")
+
+
+_NEVER = tuple(
+    ipaddress.ip_network(each)
+    for each in (
+        *("0.0.0.0/8", "127.0.0.0/8", "168.63.129.16/32", "169.254.0.0/16", "224.0.0.0/3"),
+        *("::/96", "::ffff:0:0/96", "fd00:ec2::254/128", "fe80::/10", "ff00::/8"),
+    )
+)
+"""The machine itself, its neighbours, metadata services, and what is no address of a host."""
+
+
+def is_never_called(network: Network) -> bool:
+    """Whether a range has anything that not even a resource that names it may lead to."""
+    return any(each.version == network.version and each.overlaps(network) for each in _NEVER)
 
 
 def parse_endpoints(
@@ -77,7 +93,7 @@ def _address(check: Checker, entry: Mapping[str, Any], path: str) -> str | None:
         check.error(here, "Unix sockets are not called", "write an IP address or a DNS name")
         return None
     if (found := as_address(text)) is not None:
-        if found.is_loopback or found.is_unspecified or found.is_link_local or found.is_multicast:
+        if is_never_called(ipaddress.ip_network(found)):
             check.error(here, f"{quote(text)} is never called", "write an address outside")
             return None
         return str(found)

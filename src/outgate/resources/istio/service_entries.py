@@ -8,7 +8,7 @@ from typing import Any
 from outgate.resources.checks import Checker
 from outgate.resources.documents import Document
 from outgate.resources.hosts import external_name, hostname
-from outgate.resources.istio.endpoints import EntryEndpoint, parse_endpoints
+from outgate.resources.istio.endpoints import EntryEndpoint, is_never_called, parse_endpoints
 from outgate.resources.istio.fields import check_fields
 from outgate.resources.istio.reading import exported, texts, version, whole
 from outgate.resources.istio.tables import SERVICE_ENTRY
@@ -140,13 +140,17 @@ def _networks(check: Checker, spec: Mapping[str, Any], resolution: str) -> tuple
                 path, f"{quote(text)} is no IP address or range", "for example 192.0.2.0/24"
             )
             continue
-        if network.prefixlen == 0:
-            check.error(path, f"{quote(text)} would be every address", "name those that are meant")
+        if is_never_called(network):
+            message = f"{quote(text)} has addresses that are never called"
+            check.error(path, message, "name those outside that are meant")
             continue
         if network.num_addresses > 1 and resolution not in ("NONE", "STATIC"):
             message = "a range is allowed with resolution NONE and STATIC only"
             check.error(path, message, "write an address")
         found.append(network)
+    if found and resolution != "NONE":
+        message = f"a call by address goes to that address, and not where {resolution} says"
+        check.warning("spec.addresses", message, "call the host by its name")
     return tuple(found)
 
 

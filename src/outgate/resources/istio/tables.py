@@ -24,7 +24,7 @@ _GATEWAYS = "only `mesh` is there: what is for other gateways alone is left out,
 
 SERVICE_ENTRY: Fields = {
     "hosts": "DNS names, and wildcards such as `*.example.com`; a name without a dot is a Service's",
-    "addresses": _YES,
+    "addresses": "a call by address goes to that very address; with a warning where the resolution is not NONE",
     "ports": {
         "number": _YES,
         "protocol": "HTTP, HTTP2, GRPC, GRPC-WEB; HTTPS and TLS: passed through by SNI; TCP, MONGO, MYSQL, REDIS",
