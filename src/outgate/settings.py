@@ -81,6 +81,13 @@ def _domain(text: str) -> str:
     return text
 
 
+def _place(text: str) -> str:
+    host, separator, port = text.rpartition(":")
+    if not separator or not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise ValueError("expected HOST:PORT, with IPv6 in brackets")
+    return text
+
+
 def _choice(*allowed: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text not in allowed:
@@ -165,6 +172,18 @@ class Settings:
         _domain,
         "Trust domain of SPIFFE identities, and the DNS suffix of Services.",
         cluster="--trust-domain",
+    )
+    rate_limit_service: str = _setting(
+        "",
+        _place,
+        "HOST:PORT of the rate-limit service (Envoy's protocol) that policies' globalRateLimit asks; empty: none.",
+        cluster=True,
+    )
+    rate_limit_failure: str = _setting(
+        "closed",
+        _choice("closed", "open"),
+        "While that service does not answer, calls that it counts are refused (`closed`) or let through (`open`).",
+        cluster=True,
     )
     certificate_hours: float = _setting(
         24.0,

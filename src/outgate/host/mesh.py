@@ -50,7 +50,8 @@ class Mesh:
 
     def start(self) -> Delta:
         """Return what is programmed before there is any service or pod."""
-        return Delta(egress.shared(self.site, self.upstream)).and_then(self.policing.start())
+        ruled = self.policing.start(self.upstream.settings)
+        return Delta(egress.shared(self.site, self.upstream)).and_then(ruled)
 
     def problems(self) -> tuple[Problem, ...]:
         """Return all that is wrong with the manifests, sorted."""

@@ -54,7 +54,8 @@ class Mesh:
 
     def start(self) -> Delta:
         """Return what is programmed before there is any resource."""
-        return Delta(egress.shared(self.site, self.upstream)).and_then(self.policing.start())
+        ruled = self.policing.start(self.upstream.settings)
+        return Delta(egress.shared(self.site, self.upstream)).and_then(ruled)
 
     def problems(self, source: Source) -> tuple[Problem, ...]:
         """Return all that is wrong with a resource."""

@@ -66,8 +66,13 @@ class Ruling:
     def name(self) -> str:
         """What it is known by; rules are counted from 1."""
         limit = self.rule.local_limit
-        text = f"egresspolicy/{self.policy.name}/rule-{self.number}"
+        text = f"egresspolicy/{self.key}"
         return f"{text} ({limit_text(limit)})" if limit else text
+
+    @property
+    def key(self) -> str:
+        """What it is known by in its namespace, whatever it says: `NAME/rule-1`."""
+        return f"{self.policy.name}/rule-{self.number}"
 
     @property
     def http_only(self) -> bool:

@@ -18,9 +18,9 @@ ORDER = (
     SECRET,
     CLUSTER,
     _PREFIX + "config.endpoint.v3.ClusterLoadAssignment",
-    # Filters that listeners refer to: a listener waits for its own.
-    _PREFIX + "config.core.v3.TypedExtensionConfig",
     LISTENER,
+    # Filters: a listener waits for those it names, and they may name other listeners.
+    _PREFIX + "config.core.v3.TypedExtensionConfig",
     _PREFIX + "config.route.v3.ScopedRouteConfiguration",
     _PREFIX + "config.route.v3.RouteConfiguration",
 )

@@ -49,10 +49,10 @@ def _by_policy(caller: Caller, who: str) -> list[dict[str, Any]]:
     rule = "%DYNAMIC_METADATA(envoy.filters.http.rbac:policy_enforced_effective_policy_id)%"
     ask = f"outgate explain -n {caller.namespace} {caller.pod} http://%REQ(:AUTHORITY)%%PATH(NQ)% says more.\n"
     limited = " || ".join(f"response.code_details == '{each}'" for each in LIMITED)
-    uncounted = f"response.code_details == '{NOT_COUNTED}'"
+    uncounted = " || ".join(f"response.code_details == '{each}'" for each in NOT_COUNTED)
     lacking = f"response.code_details == '{NO_CREDENTIAL}'"
     beyond = f"outgate: more calls than {rule} allows.\n"
-    asleep = f"outgate: the rate-limit service that {rule} needs does not answer.\n"
+    asleep = f"outgate: calls that {rule} allows cannot be counted now.\n"
     missing = f"outgate: the credential that {rule} puts in is missing, so the call was not made.\n"
     return [
         _mapper(expression(_DENIED), 403, f"{who}%RESPONSE_CODE_DETAILS%\n{ask}"),

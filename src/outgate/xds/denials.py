@@ -135,15 +135,16 @@ def _ruled(key: str) -> dict[str, str]:
     return {"command": "DYNAMIC_METADATA", "param": f"envoy.filters.http.rbac:{key}"}
 
 
-LIMITED = ("local_rate_limited", "request_rate_limited")
+LIMITED = ("ext_authz_denied", "request_rate_limited")
 """Details of answers to calls beyond a limit."""
-NOT_COUNTED, NO_CREDENTIAL = "rate_limiter_error", "failed_to_inject_credential"
+NOT_COUNTED = ("ext_authz_error", "rate_limiter_error")
+NO_CREDENTIAL = "failed_to_inject_credential"
 _STOPPED_STATUSES = (401, 429, 503)
 
 
 def _stopped(*, by_rule: bool) -> dict[str, Any]:
     """Return whether a rule that allows a call stopped it after all; the expression is for few statuses only."""
-    details = ", ".join(f"'{each}'" for each in (*LIMITED, NOT_COUNTED, NO_CREDENTIAL))
+    details = ", ".join(f"'{each}'" for each in (*LIMITED, *NOT_COUNTED, NO_CREDENTIAL))
     found = f"response.code_details in [{details}]"
     if by_rule:
         statuses = [_status("EQ", each) for each in _STOPPED_STATUSES]

@@ -41,6 +41,7 @@ from envoy.extensions.filters.http.decompressor.v3 import decompressor_pb2 as _d
 from envoy.extensions.filters.http.dynamic_forward_proxy.v3 import (
     dynamic_forward_proxy_pb2 as _dynamic,
 )
+from envoy.extensions.filters.http.ext_authz.v3 import ext_authz_pb2 as _counted
 from envoy.extensions.filters.http.fault.v3 import fault_pb2 as fault
 from envoy.extensions.filters.http.header_mutation.v3 import header_mutation_pb2 as _mutation
 from envoy.extensions.filters.http.health_check.v3 import health_check_pb2 as _health
@@ -142,7 +143,7 @@ __all__ = [
 ]
 
 _REGISTERED = (
-    _ip, _injector, _local_limit, _rate_limit, _credential, _brotli, _gzip, _decompressor,
+    _ip, _injector, _local_limit, _rate_limit, _credential, _counted, _brotli, _gzip, _decompressor,
     _file, _internal, _router, _http_inspector, _original_dst, _tls_inspector,
     _hcm, _net_state, _tcp_proxy, _udp_route, _udp_proxy, _early, _connections, _raw,
     _cel, _health, _mutation, _dynamic, _sni, _http_state,

@@ -179,6 +179,11 @@ def credential(held: Credential) -> str:
     return text(held.material, held.prefix)
 
 
+def limit(namespace: str, rule: str) -> str:
+    """Return the inner listener, and the cluster, at which calls that a rule allows are counted."""
+    return f"limit|{namespace}|{rule}"
+
+
 def trusted(ca: Material) -> str:
     """Return the secret that holds a CA bundle; it is of another kind, so it has another name."""
     return f"ca|{material(ca)}"

@@ -4,17 +4,17 @@ All three know the rule by what the RBAC filter wrote into the call's metadata, 
 that rule are touched, whatever else they may look like.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from outgate.model.policies import Ruling
 from outgate.traffic.permitting import Credential, GlobalLimit, LocalLimit, Share
-from outgate.xds import building, naming
+from outgate.xds import building, inner, naming
 from outgate.xds import extensions as ext
-from outgate.xds.building import typed
+from outgate.xds.building import ADS, seconds, typed
 from outgate.xds.policing import trees
 from outgate.xds.policing.trees import FieldMatcher, Predicate
+from outgate.xds.snapshot import Resource
 
 DECIDED = "policy_enforced_effective_policy_id"
 """Key of the rule's name in the metadata that the RBAC filter writes."""
@@ -22,67 +22,129 @@ PODS_COUNTED = 4096
 """Pods that a limit for each pod is counted for at once, by each egress Envoy; of more, the one longest idle is
 forgotten, and begins anew."""
 _UNLIMITED = 4294967295
-ADS = {"ads": {}, "resource_api_version": "V3"}
+
+
+COUNTING = "rate-limit-service"
+"""The cluster that leads to the rate-limit service."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counting:
-    """A rate-limit service: `cluster` leads to it; `closed`: calls are refused while it does not answer."""
+    """A rate-limit service at a place (`HOST:PORT`); `closed`: calls are refused while it does not answer."""
 
-    cluster: str
+    place: str
     closed: bool = True
     seconds: float = 1.0
 
+    def cluster(self) -> Resource:
+        """Return the way there: the operator's own service, which may be anywhere."""
+        host, _, port = self.place.rpartition(":")
+        address = {"address": host.strip("[]"), "port_value": int(port)}
+        options = typed(
+            "extensions.upstreams.http.v3.HttpProtocolOptions",
+            explicit_http_config={"http2_protocol_options": {}},
+        )
+        endpoint = {"endpoint": {"address": {"socket_address": address}}}
+        return building.any_cluster(
+            {
+                "name": COUNTING,
+                "type": "STRICT_DNS",
+                "connect_timeout": seconds(self.seconds),
+                "load_assignment": {
+                    "cluster_name": COUNTING,
+                    "endpoints": [{"lb_endpoints": [endpoint]}],
+                },
+                "typed_extension_protocol_options": {
+                    "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options
+                },
+            }
+        )
 
-def local_limits(found: Iterable[tuple[str, Ruling]]) -> dict[str, Any]:
-    """Return the local rate limits of rules, each with its namespace, as a filter's configuration."""
-    descriptors = [
-        _descriptor(namespace, ruling.name, ruling.rule.local_limit)
-        for namespace, ruling in found
-        if ruling.rule.local_limit is not None
-    ]
-    name = "extensions.filters.http.local_ratelimit.v3.LocalRateLimit"
-    if not descriptors:
-        return typed(name, stat_prefix="policy")
+
+def counters(namespace: str, ruling: Ruling, limit: LocalLimit) -> tuple[Resource, ...]:
+    """Return the place where a rule's calls are counted: an inner listener that answers 200 or 429, and the way there.
+
+    Each rule has its own, so that nothing else that changes begins its count anew, and all pods' listeners share it.
+    """
+    name = _place(namespace, ruling, limit)
+    manager = typed(
+        "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        stat_prefix="limit",
+        generate_request_id=False,
+        http_filters=[
+            {"name": "envoy.filters.http.local_ratelimit", "typed_config": _bucket(limit)},
+            {
+                "name": "envoy.filters.http.router",
+                "typed_config": typed("extensions.filters.http.router.v3.Router"),
+            },
+        ],
+        route_config={"name": name, "virtual_hosts": [_ANSWERING]},
+    )
+    chain = {
+        "filters": [
+            {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}
+        ]
+    }
+    listening = building.listener({"name": name, "internal_listener": {}, "filter_chains": [chain]})
+    return listening, building.cluster(inner.to_listeners(name, (name,)))
+
+
+_ANSWERING = {
+    "name": "all",
+    "domains": ["*"],
+    "routes": [{"match": {"prefix": "/"}, "direct_response": {"status": 200}}],
+}
+
+
+def _bucket(limit: LocalLimit) -> dict[str, Any]:
+    interval = seconds(limit.seconds)
+    bucket = {
+        "max_tokens": limit.burst or limit.requests,
+        "tokens_per_fill": limit.requests,
+        "fill_interval": interval,
+    }
     always = {"default_value": {"numerator": 100}}
+    name = "extensions.filters.http.local_ratelimit.v3.LocalRateLimit"
+    common = {"stat_prefix": "limit", "filter_enabled": always, "filter_enforced": always}
+    if limit.share is Share.ALL:
+        return typed(name, **common, token_bucket=bucket)
     of_pod = {"request_headers": {"header_name": naming.POD_HEADER, "descriptor_key": "pod"}}
+    unlimited = {"max_tokens": _UNLIMITED, "tokens_per_fill": _UNLIMITED, "fill_interval": interval}
     return typed(
         name,
-        stat_prefix="policy",
-        filter_enabled=always,
-        filter_enforced=always,
+        **common,
+        token_bucket=unlimited,
         always_consume_default_token_bucket=False,
         max_dynamic_descriptors=PODS_COUNTED,
-        token_bucket={
-            "max_tokens": _UNLIMITED,
-            "tokens_per_fill": _UNLIMITED,
-            "fill_interval": "0.050s",
-        },
-        rate_limits=[{"actions": [*_rule_keys(), of_pod]}, {"actions": _rule_keys()}],
-        descriptors=descriptors,
+        rate_limits=[{"actions": [of_pod]}],
+        # Without a value: each has a bucket of its own.
+        descriptors=[{"entries": [{"key": "pod"}], "token_bucket": bucket}],
     )
 
 
-def _rule_keys() -> list[dict[str, Any]]:
-    header = {"header_name": naming.NAMESPACE_HEADER, "descriptor_key": "namespace"}
-    path = {"key": trees.RBAC_METADATA, "path": [{"key": DECIDED}]}
-    rule = {"descriptor_key": "rule", "metadata_key": path, "source": "DYNAMIC"}
-    return [{"request_headers": header}, {"metadata": rule}]
+def _place(namespace: str, ruling: Ruling, limit: LocalLimit) -> str:
+    # Another limit is another place: connections to the one before would go on being counted there for a while.
+    said = f"{limit.requests}/{limit.seconds:g}/{limit.burst}/{limit.share}"
+    return naming.limit(namespace, f"{ruling.key}|{said}")
 
 
-def _descriptor(namespace: str, rule: str, limit: LocalLimit) -> dict[str, Any]:
-    entries = [{"key": "namespace", "value": namespace}, {"key": "rule", "value": rule}]
-    if limit.share is Share.POD:
-        # Without a value: each has a bucket of its own.
-        entries.append({"key": "pod"})
-    return {
-        "entries": entries,
-        "token_bucket": {
-            "max_tokens": limit.burst or limit.requests,
-            "tokens_per_fill": limit.requests,
-            "fill_interval": f"{limit.seconds:.3f}s",
+def counted(namespace: str, ruling: Ruling, limit: LocalLimit) -> dict[str, Any]:
+    """Return the filter that has a call counted."""
+    config = typed(
+        "extensions.filters.http.ext_authz.v3.ExtAuthz",
+        stat_prefix="limit",
+        transport_api_version="V3",
+        status_on_error={"code": "ServiceUnavailable"},
+        allowed_headers={"patterns": [{"exact": naming.POD_HEADER}]},
+        http_service={
+            "server_uri": {
+                "uri": "http://limit",
+                "cluster": _place(namespace, ruling, limit),
+                "timeout": "1s",
+            }
         },
-    }
+    )
+    return {"name": "envoy.filters.http.ext_authz", "typed_config": config}
 
 
 def limiting(limit: GlobalLimit, counting: Counting) -> dict[str, Any]:
@@ -94,11 +156,11 @@ def limiting(limit: GlobalLimit, counting: Counting) -> dict[str, Any]:
     config = typed(
         "extensions.filters.http.ratelimit.v3.RateLimit",
         domain=limit.domain,
-        timeout=f"{counting.seconds:.3f}s",
+        timeout=seconds(counting.seconds),
         failure_mode_deny=counting.closed,
         status_on_error={"code": "ServiceUnavailable"},
         rate_limit_service={
-            "grpc_service": {"envoy_grpc": {"cluster_name": counting.cluster}},
+            "grpc_service": {"envoy_grpc": {"cluster_name": COUNTING}},
             "transport_api_version": "V3",
         },
         rate_limits=[{"actions": actions}],

@@ -14,7 +14,6 @@ TCP, TLS = "policy-tcp", "policy-tls"
 _FILTERS = f"{PREFIX}envoy.extensions.filters"
 RBAC = f"{_FILTERS}.http.rbac.v3.RBAC"
 STATE = f"{_FILTERS}.http.set_filter_state.v3.Config"
-LOCAL_LIMIT = f"{_FILTERS}.http.local_ratelimit.v3.LocalRateLimit"
 MATCHED = f"{PREFIX}envoy.extensions.common.matching.v3.ExtensionWithMatcher"
 NETWORK_STATE = f"{_FILTERS}.network.set_filter_state.v3.Config"
 
@@ -22,7 +21,7 @@ _OF_CALLS = (
     (CALLER, RBAC),
     (CALL, STATE),
     (HTTP, RBAC),
-    (LIMITS, LOCAL_LIMIT),
+    (LIMITS, MATCHED),
     (GLOBAL, MATCHED),
     (CREDENTIALS, MATCHED),
 )

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from outgate.model.assembling import Assembly, Change
 from outgate.model.workloads import Workload
+from outgate.settings import Settings
 from outgate.xds.egress import Delta, Programmed
 from outgate.xds.policing import programming
 from outgate.xds.policing.connections import Place, is_connected
@@ -22,10 +23,13 @@ class Policing:
     counting: Counting | None = None
     policed: Policed = field(default_factory=Policed)
 
-    def start(self) -> Delta:
+    def start(self, settings: Settings) -> Delta:
         """Return what is there without any policy: listeners wait for it."""
-        self.policed, made = programming.program(self.policed, {}, (), self.counting)
-        return Delta(made)
+        if settings.rate_limit_service:
+            closed = settings.rate_limit_failure == "closed"
+            self.counting = Counting(settings.rate_limit_service, closed)
+        self.policed, delta = programming.program(self.policed, {}, (), self.counting)
+        return delta
 
     def follow(
         self, change: Change, assembly: Assembly, programmed: Programmed, pods: Pods
@@ -49,8 +53,8 @@ class Policing:
         changed: dict[str, tuple[programming.Policies, tuple[Workload, ...]]],
         places: tuple[Place, ...],
     ) -> Delta:
-        self.policed, made = programming.program(self.policed, changed, places, self.counting)
-        return Delta(made)
+        self.policed, delta = programming.program(self.policed, changed, places, self.counting)
+        return delta
 
 
 def _places(programmed: Programmed) -> tuple[Place, ...]:

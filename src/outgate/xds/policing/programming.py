@@ -16,6 +16,7 @@ from outgate.traffic.permitting import Effect, Mode, Policy
 from outgate.xds import building, naming
 from outgate.xds import extensions as ext
 from outgate.xds.building import PREFIX, typed
+from outgate.xds.egress import Delta, Key, key_of
 from outgate.xds.policing import calls, connections, effects, filters, trees
 from outgate.xds.policing.connections import Place
 from outgate.xds.policing.effects import Counting
@@ -24,6 +25,7 @@ from outgate.xds.snapshot import Resource
 
 Policies = tuple[Policy, ...]
 """Those of one namespace."""
+Entries = dict[str, list[trees.FieldMatcher]]
 EXTENSION = PREFIX + "envoy.config.core.v3.TypedExtensionConfig"
 
 
@@ -35,16 +37,16 @@ class Policed:
     pods: Mapping[str, tuple[Workload, ...]] = field(default_factory=lambda: MappingProxyType({}))
     parts: Mapping[str, calls.Part] = field(default_factory=lambda: MappingProxyType({}))
     places: tuple[Place, ...] = ()
-    resources: Mapping[str, Resource] = field(default_factory=lambda: MappingProxyType({}))
+    resources: Mapping[Key, Resource] = field(default_factory=lambda: MappingProxyType({}))
 
 
 def program(
     previous: Policed,
-    changed: Mapping[str, tuple[tuple[Policy, ...], tuple[Workload, ...]]],
+    changed: Mapping[str, tuple[Policies, tuple[Workload, ...]]],
     places: tuple[Place, ...],
     counting: Counting | None,
-) -> tuple[Policed, tuple[Resource, ...]]:
-    """Return what is programmed after a change, and the resources that are new or others than before.
+) -> tuple[Policed, Delta]:
+    """Return what is programmed after a change, and how the snapshot changes.
 
     `changed` are namespaces' policies and pods, as they are now.
     """
@@ -55,14 +57,20 @@ def program(
         if not own:
             del policies[name], pods[name], parts[name]
     made = {
-        each.name: each
+        key_of(each): each
         for each in (
             *_of_calls(policies, parts, counting),
             *_of_connections(policies, pods, places),
+            *_counters(policies),
+            *([counting.cluster()] if counting else []),
         )
     }
-    now = Policed(policies, pods, parts, places, made)
-    return now, tuple(each for key, each in made.items() if previous.resources.get(key) != each)
+    before = previous.resources
+    delta = Delta(
+        tuple(each for key, each in made.items() if before.get(key) != each),
+        tuple(key for key in before if key not in made),
+    )
+    return Policed(policies, pods, parts, places, made), delta
 
 
 def _resource(name: str, message: Message) -> Resource:
@@ -92,29 +100,50 @@ def _of_calls(
         decided.matcher.CopyFrom(calls.enforced(parts))
         if (audited := calls.audited(parts)) is not None:
             decided.shadow_matcher.CopyFrom(audited)
-    allowing = {
-        name: _allowing(each for each in own if each.mode is Mode.ENFORCE)
-        for name, own in sorted(policies.items())
-    }
-    every = [(name, each) for name, several in allowing.items() for each in several]
+    allowing = _allowing(policies)
     return [
         _resource(filters.CALLER, caller),
         _parsed(filters.CALL, _facts() if policies else _states(())),
         _resource(filters.HTTP, decided),
-        _parsed(filters.LIMITS, effects.local_limits(every)),
+        _resource(filters.LIMITS, effects.composite(_counting(allowing))),
         _resource(filters.GLOBAL, effects.composite(_limiting(allowing, counting))),
         _resource(filters.CREDENTIALS, effects.composite(_injecting(allowing))),
     ]
 
 
-def _allowing(policies: Iterable[Policy]) -> tuple[Ruling, ...]:
-    return rulings(policies, Effect.ALLOW)
+Allowing = Mapping[str, tuple[Ruling, ...]]
+"""The enforced rules that allow, by namespace."""
 
 
-Entries = dict[str, list[trees.FieldMatcher]]
+def _allowing(policies: Mapping[str, Policies]) -> Allowing:
+    return {
+        name: rulings((each for each in own if each.mode is Mode.ENFORCE), Effect.ALLOW)
+        for name, own in sorted(policies.items())
+    }
 
 
-def _limiting(allowing: Mapping[str, Iterable[Ruling]], counting: Counting | None) -> Entries:
+def _counters(policies: Mapping[str, Policies]) -> list[Resource]:
+    return [
+        made
+        for name, several in _allowing(policies).items()
+        for each in several
+        if each.rule.local_limit is not None
+        for made in effects.counters(name, each, each.rule.local_limit)
+    ]
+
+
+def _counting(allowing: Allowing) -> Entries:
+    return {
+        name: [
+            effects.chosen(each.name, effects.counted(name, each, each.rule.local_limit))
+            for each in several
+            if each.rule.local_limit is not None
+        ]
+        for name, several in allowing.items()
+    }
+
+
+def _limiting(allowing: Allowing, counting: Counting | None) -> Entries:
     if counting is None:
         return {}
     return {
@@ -127,7 +156,7 @@ def _limiting(allowing: Mapping[str, Iterable[Ruling]], counting: Counting | Non
     }
 
 
-def _injecting(allowing: Mapping[str, Iterable[Ruling]]) -> Entries:
+def _injecting(allowing: Allowing) -> Entries:
     return {
         name: [
             effects.chosen(each.name, effects.injecting(each.rule.credential))

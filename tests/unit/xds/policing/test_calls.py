@@ -30,7 +30,7 @@ from outgate.traffic.permitting import (
     Subject,
 )
 from outgate.traffic.routing import Comparison, Field, Text
-from outgate.xds import naming
+from outgate.xds import building, naming
 from outgate.xds.denials import NOT_DECLARED
 from outgate.xds.policing import filters, programming
 from outgate.xds.policing.calls import UNKNOWN_POD
@@ -139,7 +139,7 @@ def policies(chosen: random.Random, namespace: str) -> tuple[Policy, ...]:
 
 def extension(folder: Path, entry: dict[str, Any], policed: Policed) -> dict[str, Any]:
     """The filter of a listener, with what it asks for in a file."""
-    config = decode(policed.resources[entry["name"]])
+    config = decode(policed.resources[programming.EXTENSION, entry["name"]])
     path = folder / f"{entry['name']}.json"
     kind = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig"
     path.write_text(json.dumps({"resources": [{"@type": kind, **config}]}))
@@ -193,7 +193,15 @@ def bootstrap(folder: Path, policed: Policed) -> dict[str, Any]:
         "address": {"pipe": {"path": str(folder / "http.sock")}},
         "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}],
     }
-    return {"node": {"id": "t", "cluster": "t"}, "static_resources": {"listeners": [listener]}}
+    made = policed.resources.values()
+    listeners = [decode(each) for each in made if each.type_url == building.LISTENER]
+    clusters = [decode(each) for each in made if each.type_url == building.CLUSTER]
+    inner = "type.googleapis.com/envoy.extensions.bootstrap.internal_listener.v3.InternalListener"
+    return {
+        "node": {"id": "t", "cluster": "t"},
+        "bootstrap_extensions": [{"name": "inner", "typed_config": {"@type": inner}}],
+        "static_resources": {"listeners": [listener, *listeners], "clusters": clusters},
+    }
 
 
 def is_listening(path: Path) -> bool:
