@@ -159,7 +159,7 @@ async def _explain(api: "Client", name: str, namespace: str, url: str) -> dict[s
     called = explaining.target(url)
     place = namespace or api.namespace
     pod = await asking.pod(api, name, place)
-    said = await asking.ask_any(api, "/explain", namespace=place, url=url)
+    said = await asking.ask_any(api, "/explain", namespace=place, pod=name, url=url)
     service = None
     if "resource" not in said["answer"]:
         service = await asking.service(api, explaining.named(called.host, place, said["domain"]))

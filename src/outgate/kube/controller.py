@@ -25,6 +25,7 @@ from outgate.kube import (
     tokens,
 )
 from outgate.kube.authorities import ServerCertificate
+from outgate.kube.callers import Callers
 from outgate.kube.client import Client, Scope
 from outgate.kube.debugging import Debug
 from outgate.kube.discovering import Discovered
@@ -42,7 +43,7 @@ from outgate.kube.watching import Changes, Follower
 from outgate.kube.webhook import Webhook
 from outgate.model.declarations import Source
 from outgate.model.names import Name
-from outgate.model.workloads import Network
+from outgate.model.workloads import Network, Workload
 from outgate.serve import collecting
 from outgate.serve.certificates import Certificates, Subject
 from outgate.serve.publishing import Publisher
@@ -107,6 +108,7 @@ class Controller:
     _slices: dict[Name, Mapping[str, Any]] = field(default_factory=dict)
     _declaring: Discovered = field(init=False)
     _fetched: Fetched = field(init=False)
+    _callers: Callers = field(init=False)
 
     async def run(self) -> None:
         """Serve until told to stop."""
@@ -133,6 +135,7 @@ class Controller:
                 tasks += [
                     group.create_task(self._declaring.run()),
                     group.create_task(self._fetched.run()),
+                    group.create_task(self._callers.run()),
                     group.create_task(self._program()),
                     group.create_task(self.certificates.run()),
                     group.create_task(self.namespaces.run(self.complete)),
@@ -159,6 +162,7 @@ class Controller:
         client, namespaces = self.client, self.namespaces
         self._declaring = Discovered(client, self._take_declaring)
         self._fetched = Fetched(client, self._take_materials)
+        self._callers = Callers(client, self._take_callers)
         followers = [
             Follower(client, kinds.ENDPOINT_SLICE, self._take_slices, places),
             Follower(client, kinds.NAMESPACE, self._take_namespaces),
@@ -183,6 +187,7 @@ class Controller:
             _require_ranges(self._cidrs.values(), self._nodes.values(), absent=absent)
         self._locate()
         self._program_now()
+        await self._callers.settled()
         self.complete.set()
         _log.info("ready: %d external destinations", len(self.mesh.programmed.destinations))
 
@@ -193,6 +198,10 @@ class Controller:
 
     def _take_materials(self, values: Values) -> None:
         delta = self.mesh.update_materials(values.items())
+        self.egress.publish(delta.changed, delta.removed)
+
+    def _take_callers(self, namespace: str, pods: tuple[Workload, ...]) -> None:
+        delta = self.mesh.update_callers(namespace, pods)
         self.egress.publish(delta.changed, delta.removed)
 
     def _take_namespaces(self, changes: Changes) -> None:
@@ -240,6 +249,7 @@ class Controller:
         delta = self.mesh.update(changes.items())
         revision = self.egress.publish(delta.changed, delta.removed)
         self._fetched.want(self.mesh.vault.materials())
+        self._callers.want(self.mesh.policing.policed.policies)
         self.teller.programmed(changes, self._declaring.versions(), revision)
         for source in changes:
             for problem in self.mesh.problems(source):

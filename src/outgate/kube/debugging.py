@@ -20,6 +20,7 @@ from outgate.kube.views import Replica
 from outgate.xds import explaining
 from outgate.xds import naming as xds_naming
 from outgate.xds.explaining import Explainer
+from outgate.xds.policing.explaining import judge
 
 if TYPE_CHECKING:
     from outgate.kube.controller import Controller
@@ -87,8 +88,14 @@ class Debug:
             raise UnavailableError("this controller has not read everything yet")
         domain = own.options.settings.trust_domain
         called = explaining.target(request.query.get("url", ""))
-        explainer = Explainer(own.mesh.programmed, domain, SIDECAR_LISTENERS)
-        answer = explainer.explain(called, request.query.get("namespace", ""))
+        namespace, pod = (request.query.get(each, "") for each in ("namespace", "pod"))
+        policies = own.mesh.assembly.policies(namespace)
+        found = (each for each in own.mesh.callers(namespace) if each.name.name == pod)
+        judged = [judge(policies, each) for each in found]
+        explainer = Explainer(
+            own.mesh.programmed, domain, SIDECAR_LISTENERS, judged[0] if judged else None
+        )
+        answer = explainer.explain(called, namespace)
         inside = sorted(map(str, own.fleet.ranges))
         return web.json_response({"answer": answer, "inside": inside, "domain": domain})
 

@@ -17,6 +17,7 @@ from outgate.model.destinations import External
 from outgate.model.gateway.relations import Relations
 from outgate.model.materials import files
 from outgate.model.names import Name
+from outgate.model.workloads import Workload
 from outgate.resources.documents import Document, Lines
 from outgate.resources.kinds import Resource, declaring, parse, plural
 from outgate.resources.problems import Location, Problem, Severity
@@ -50,6 +51,7 @@ class Mesh:
     namespaces: frozenset[str] = frozenset()
     """Those that there are; the next `update` takes them in."""
     _refused: frozenset[Name] = frozenset()
+    _pods: dict[str, tuple[Workload, ...]] = field(default_factory=dict)
     """What got no address, as `addresses.holder` names it."""
 
     def start(self) -> Delta:
@@ -124,7 +126,18 @@ class Mesh:
         )
         self._refused = self.programmed.allocation.refused()
         self.vault.follow(change, self.assembly)
-        return delta.and_then(self.vault.delta())
+        ruled = self.policing.follow(change, self.assembly, self.programmed, self.callers)
+        # Rules come first: what is new must not be called before they are there.
+        return ruled.and_then(delta).and_then(self.vault.delta())
+
+    def callers(self, namespace: str) -> tuple[Workload, ...]:
+        """Return the pods of a namespace that has policies."""
+        return self._pods.get(namespace, ())
+
+    def update_callers(self, namespace: str, pods: tuple[Workload, ...]) -> Delta:
+        """Take in the pods of a namespace as they are now."""
+        self._pods[namespace] = pods
+        return self.policing.update_pods((namespace,), self.callers)
 
     def update_materials(self, changes: Iterable[tuple[Material, bytes | None]]) -> Delta:
         """Take in what Secrets and ConfigMaps hold now (None: there is none)."""

@@ -23,6 +23,8 @@ def rights(held: Held = Held.NONE) -> list[Manifest]:
     """Return what the controller may do; the egress may do nothing, and has no token for the API server."""
     everywhere = [
         _rule("", "services namespaces nodes", "list watch"),
+        # Of namespaces with policies, which tell pods apart by their labels.
+        _rule("", "pods", "list watch"),
         _rule(_NETWORKING, "servicecidrs", "list watch"),
         _rule("", "configmaps", "list watch create patch", bootstrap.MESH_MAP),
         _rule("authentication.k8s.io", "tokenreviews", "create"),
