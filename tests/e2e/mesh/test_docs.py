@@ -26,6 +26,7 @@ DOCUMENTS = [
     ("README.md", "", ["curl http://httpbin.org/headers"]),
     ("docs/task.md", BEGIN, []),
     ("docs/external-services.md", BEGIN, []),
+    ("docs/http-rules.md", BEGIN, []),
     ("docs/untrusted-code.md", "", []),
     ("docs/kube-inject.md", "", []),
 ]
