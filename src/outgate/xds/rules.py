@@ -32,14 +32,23 @@ def add(
             for match in rule.matches or (Match(),):
                 _add_rule(host, called, callers, rule, match)
         ruled = _callers(rules)
-        if ruled != frozenset():
+        if not any(_is_for_all(each) for each in rules):
             _add_unmatched(host, called, callers, ruled)
     if ruled is not None:
         _add_default(host, destination, port, callers)
 
 
 def _for_port(destination: External, port: Port) -> tuple[Rule, ...]:
-    return tuple(each for each in destination.rules if not each.ports or port.number in each.ports)
+    """Return the rules of a port that are for anybody at all."""
+    return tuple(
+        each
+        for each in destination.rules
+        if (not each.ports or port.number in each.ports) and each.callers != frozenset()
+    )
+
+
+def _is_for_all(rule: Rule) -> bool:
+    return rule.callers is None and (not rule.matches or Match() in rule.matches)
 
 
 def _callers(rules: tuple[Rule, ...]) -> frozenset[str] | None:

@@ -297,3 +297,13 @@ def test_what_leads_nowhere_fails_and_says_so(called: Space) -> None:
     )
     line = called.mesh.log(lambda each: each.get("destination") == "lost.test")
     assert line["resource"] == line["rule"] == "externalservice/lost-test"
+
+
+def test_a_websocket_goes_over_http_2_where_the_port_says_so(
+    called: Space, outside: Outside
+) -> None:
+    outside.open("h2")
+    port = {"name": "http2", "port": 80, "protocol": "HTTP2"}
+    called.apply(external("chat.test", ports=[port], endpoints=[{"address": "h2.test"}]))
+    said = called.websocket("http://chat.test/", "hello", protocols=["http-1.1", "http-2"])
+    assert (said["received"], said["protocol"]) == (["hello"], "http-2")

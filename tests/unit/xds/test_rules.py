@@ -58,7 +58,7 @@ def holds(header: dict[str, Any], value: str) -> bool:
         found = value == wanted["exact"]
     else:
         found = re.fullmatch(wanted["safe_regex"]["regex"], value) is not None
-    return found != header.get("invert_match", False)
+    return found is not bool(header.get("invert_match"))
 
 
 def route_of(found: list[dict[str, Any]], namespace: str, port: int) -> dict[str, Any] | None:
