@@ -173,8 +173,10 @@ class Egress:
         lines += [f"{key.replace('_', '-')}: {value}" for key, value in headers.items()]
         reader, writer = await asyncio.open_connection("127.0.0.1", port or self.port)
         writer.write("\r\n".join((*lines, "", "")).encode())
+        said = ""
         async with asyncio.timeout(10):
-            said = (await reader.read()).decode()
+            with contextlib.suppress(ConnectionError):
+                said = (await reader.read()).decode()
         writer.close()
         head, _, body = said.partition("\r\n\r\n")
         return Answer(int(head.split()[1]) if head else 0, body, head)

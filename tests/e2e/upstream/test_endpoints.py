@@ -196,3 +196,17 @@ async def test_plain_tcp_is_spread_too(egress: Any, place: Any) -> None:
     await egress.program(external(Upstream(endpoints=at(a, b)), Protocol.TCP))
     port = await egress.tcp(HOST)
     assert {(await egress.get(port=port)).body for _ in range(4)} == {"a", "b"}
+
+
+async def test_plain_tcp_falls_back_too(egress: Any, place: Any) -> None:
+    a, b = await several(place, "a", "b")
+    said = Upstream(endpoints=(*at(a), *at(b, priority=1)))
+    await egress.program(external(said, Protocol.TCP))
+    port = await egress.tcp(HOST)
+    assert (await egress.get(port=port)).body == "a"
+    a.close()
+    async with asyncio.timeout(10):
+        # Each that meets the dead one is closed, until enough have.
+        while (await egress.get(port=port)).body != "b":  # noqa: ASYNC110 - Envoy does not call
+            await asyncio.sleep(0.05)
+    assert {(await egress.get(port=port)).body for _ in range(4)} == {"b"}
