@@ -23,6 +23,7 @@ class Bootstrap:
     admin_path: str
     max_connections: int = 20_000
     heap_bytes: int = 1 << 30
+    is_egress: bool = False
 
 
 def render(options: Bootstrap) -> dict[str, Any]:
@@ -36,6 +37,7 @@ def render(options: Bootstrap) -> dict[str, Any]:
         "node": {"id": options.node_id, "cluster": options.cluster},
         "admin": {"address": {"pipe": {"path": options.admin_path, "mode": 0o600}}},
         **bootstraps.common({"envoy_grpc": service}, options.max_connections, options.heap_bytes),
+        **(bootstraps.EGRESS if options.is_egress else {}),
         "static_resources": {"clusters": [_xds(options.xds_path)]},
     }
 

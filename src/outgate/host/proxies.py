@@ -52,6 +52,7 @@ def _proxy(layout: Layout, node: str, folder: Path, netns: Path | None, workers:
         *(node, EGRESS, str(layout.xds), str(admin)),
         settings.max_connections,
         settings.envoy_heap_megabytes << 20,
+        node == EGRESS,
     )
     file = folder / "envoy.json"
     write_atomically(file, json.dumps(bootstrap.render(options), indent=1).encode())

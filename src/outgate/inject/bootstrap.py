@@ -26,7 +26,9 @@ FLAGS = (
 """For each Envoy: a log that is seen at once, and listeners that drain at once when they are replaced."""
 
 
-def render(xds_address: str, max_connections: int, mebibytes: int) -> dict[str, Any]:
+def render(
+    xds_address: str, max_connections: int, mebibytes: int, *, egress: bool = False
+) -> dict[str, Any]:
     """Return the bootstrap in JSON form; `xds_address` is `host:port`, `mebibytes` the container's memory limit.
 
     A quarter of that is left for what Envoy does not count as heap, and for what comes before it has noticed.
@@ -37,6 +39,7 @@ def render(xds_address: str, max_connections: int, mebibytes: int) -> dict[str, 
         **bootstraps.common(
             {"google_grpc": _google(xds_address), "retry_policy": _RETRY}, max_connections, heap
         ),
+        **(bootstraps.EGRESS if egress else {}),
     }
 
 

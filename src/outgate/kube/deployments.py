@@ -144,7 +144,8 @@ def _controller(install: Install) -> Manifest:
 
 
 def _egress(install: Install) -> Manifest:
-    form = bootstrap.render(options.XDS_ADDRESS, install.egress_max_connections, _EGRESS_MEBIBYTES)
+    connections, memory = install.egress_max_connections, _EGRESS_MEBIBYTES
+    form = bootstrap.render(options.XDS_ADDRESS, connections, memory, egress=True)
     mounts, volumes = bootstrap.mounts(), bootstrap.volumes()
     if install.ca_bundle:
         mounts.append({"name": UPSTREAM_CA, "mountPath": _CA_FOLDER, "readOnly": True})

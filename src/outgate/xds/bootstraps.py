@@ -8,13 +8,28 @@ from typing import Any
 from outgate.xds import overload
 from outgate.xds.overload import PREFIX
 
-__all__ = ["BUFFER_BYTES", "PREFIX", "common"]
+__all__ = ["BUFFER_BYTES", "EGRESS", "PREFIX", "common"]
 
 BUFFER_BYTES = 64 << 10
 """Bytes that a connection may buffer at each step, in each direction: what a client has that sends and is not read.
 
 32 KiB, the edge advice, halves the rate of large bodies; from 64 KiB on the rate is that of 1 MiB, as measured.
 """
+EGRESS: dict[str, Any] = {
+    "layered_runtime": {
+        "layers": [
+            {
+                "name": "egress",
+                "static_layer": {
+                    # Envoy takes the end of a tunnel through a proxy on the way for a reset, which overtakes what is
+                    # still in an inner listener: the last bytes would be lost. A sidecar must pass resets on.
+                    "envoy.reloadable_features.propagate_upstream_rst_through_tunneled_tcp_proxy": False
+                },
+            }
+        ]
+    }
+}
+"""What only an egress Envoy's bootstrap has."""
 
 
 def common(grpc_service: dict[str, Any], max_connections: int, heap_bytes: int) -> dict[str, Any]:

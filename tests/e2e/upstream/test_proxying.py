@@ -91,26 +91,66 @@ async def test_tls_is_with_the_destination(
     assert (await egress.get()).status == 503
 
 
-async def test_plain_tcp_to_the_last_byte(egress: Any, relay: Relay, by: Any) -> None:
-    size = 5_000_000
+SIZE = 5_000_000
+
+
+@pytest.fixture
+async def sender() -> AsyncIterator[int]:
+    """A server that sends as much, and closes."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         assert await reader.readline() == b"send\n"
-        writer.write(b"x" * size)
+        writer.write(b"x" * SIZE)
         writer.close()
         await writer.wait_closed()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    relay.routes[f"{HOST}:22"] = server.sockets[0].getsockname()[1]
-    await egress.program(external(by(), Protocol.TCP, number=22))
-    reader, writer = await asyncio.open_connection("127.0.0.1", await egress.tcp(HOST))
+    yield server.sockets[0].getsockname()[1]
+    server.close()
+
+
+async def received(port: int) -> int:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"send\n")
     got = 0
     while data := await reader.read(1 << 20):
         got += len(data)
-    assert got == size
     writer.close()
-    server.close()
+    return got
+
+
+async def test_plain_tcp_to_the_last_byte(egress: Any, relay: Relay, by: Any, sender: int) -> None:
+    relay.routes[f"{HOST}:22"] = sender
+    await egress.program(external(by(), Protocol.TCP, number=22))
+    port = await egress.tcp(HOST)
+    assert [await received(port) for _ in range(5)] == [SIZE] * 5
+
+
+def asked(name: str) -> dict[str, Any]:
+    """An action that says where a call to a wildcard is to go."""
+    return {
+        "object_key": naming.STATE_ASKED,
+        "factory_key": "envoy.hashable_string",
+        "format_string": {"text_format_source": {"inline_string": name}},
+        "shared_with_upstream": "TRANSITIVE",
+    }
+
+
+async def test_what_is_passed_on_for_a_wildcard_to_the_last_byte(
+    egress: Any, relay: Relay, by: Any, sender: int
+) -> None:
+    relay.routes["a.example.com:443"] = sender
+    await egress.program(external(by(), Protocol.TLS, WILD, 443))
+    state = typed(
+        "extensions.filters.network.set_filter_state.v3.Config",
+        on_new_connection=[asked("a.example.com:443")],
+    )
+    proxy = typed("extensions.filters.network.tcp_proxy.v3.TcpProxy", stat_prefix="t", cluster=WILD)
+    port = await egress.listen(
+        {"name": "envoy.filters.network.set_filter_state", "typed_config": state},
+        {"name": "envoy.filters.network.tcp_proxy", "typed_config": proxy},
+    )
+    assert [await received(port) for _ in range(20)] == [SIZE] * 20
 
 
 async def test_what_the_proxy_refuses_fails(egress: Any, relay: Relay, by: Any) -> None:
@@ -141,14 +181,9 @@ async def test_the_proxy_is_asked_for_what_a_wildcards_call_is_for(
     relay.routes |= {"a.example.com:443": a.port, "b.example.com:443": b.port}
     relay.routes["wrong.example.com:443"] = a.port
     await egress.program(external(by(), Protocol.HTTPS, WILD, 443))
-    action = {
-        "object_key": naming.STATE_ASKED,
-        "factory_key": "envoy.hashable_string",
-        "format_string": {"text_format_source": {"inline_string": "%REQ(:AUTHORITY)%:443"}},
-        "shared_with_upstream": "TRANSITIVE",
-    }
     config = typed(
-        "extensions.filters.http.set_filter_state.v3.Config", on_request_headers=[action]
+        "extensions.filters.http.set_filter_state.v3.Config",
+        on_request_headers=[asked("%REQ(:AUTHORITY)%:443")],
     )
     name = "envoy.filters.http.set_filter_state"
     port = await egress.listen(manager({"name": name, "typed_config": config}))
