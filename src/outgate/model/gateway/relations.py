@@ -54,7 +54,6 @@ class Relations:
             if resource is None and source.kind not in ("Service", "ReferenceGrant"):
                 self.found.pop(source, None)
                 gone.append((source, None))
-        moved |= self._spoken_with(moved)
         speaking = {each for meant in moved for each in self._speaking.get(meant, ())}
         parents = {
             parent.object
@@ -128,16 +127,6 @@ class Relations:
             self._speaking.get(meant, set()).discard(source)
         for meant in after:
             self._speaking.setdefault(meant, set()).add(source)
-
-    def _spoken_with(self, moved: set[Object]) -> set[Object]:
-        """Return the policies' targets that stand beside others, which may win or lose with these."""
-        sources = {each for meant in moved for each in self._speaking.get(meant, ())}
-        return {
-            target.object
-            for source in sources
-            if source in self.policies
-            for target in self.policies[source].targets
-        }
 
     def _backends(self, moved: Iterable[Object]) -> Iterator[Change]:
         for meant in sorted(moved):
