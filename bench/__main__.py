@@ -1,9 +1,14 @@
-"""`python -m bench`: measures, writes bench/results/latest.json and docs/performance.md, and prints the table."""
+"""`python -m bench`: measures, writes bench/results/latest.json and docs/performance.md, and prints the table.
+
+`python -m bench features` measures only that part, and leaves all others as they were.
+"""
 
 import json
 import sys
+from pathlib import Path
+from typing import Any
 
-from bench import datapath, kubernetes, machine, origin, places, report, scale
+from bench import datapath, features, kubernetes, machine, origin, places, report, scale
 from bench.commands import BenchError
 from outgate.errors import OutgateError
 
@@ -13,17 +18,7 @@ def main() -> int:
     try:
         machine.require()
         with machine.prepared() as folder, origin.serving(folder):
-            results = {
-                "machine": machine.facts(),
-                "starting": scale.starting(folder),
-                "data_path": datapath.measure(folder),
-                "scale": scale.measure(folder),
-                "https": scale.https(folder),
-            }
-            try:
-                results["kubernetes"] = kubernetes.measure(folder)
-            except BenchError as error:
-                print(f"not measured in Kubernetes: {error}", file=sys.stderr)  # noqa: T201
+            results = _features(folder) if sys.argv[1:] == ["features"] else _all(folder)
     except (BenchError, OutgateError) as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 - a command
         return 1
@@ -34,6 +29,26 @@ def main() -> int:
     report.update(places.DOCUMENT, text)
     print(text)  # noqa: T201 - a command
     return 0
+
+
+def _features(folder: Path) -> dict[str, Any]:
+    return {**json.loads(places.RESULTS.read_text()), "features": features.measure(folder)}
+
+
+def _all(folder: Path) -> dict[str, Any]:
+    results = {
+        "machine": machine.facts(),
+        "starting": scale.starting(folder),
+        "data_path": datapath.measure(folder),
+        "scale": scale.measure(folder),
+        "https": scale.https(folder),
+        "features": features.measure(folder),
+    }
+    try:
+        results["kubernetes"] = kubernetes.measure(folder)
+    except BenchError as error:
+        print(f"not measured in Kubernetes: {error}", file=sys.stderr)  # noqa: T201 - a command
+    return results
 
 
 if __name__ == "__main__":

@@ -1,12 +1,15 @@
 """What all features together cost: thousands of ExternalServices that use every kind of them, and a policy over all."""
 
+import datetime
 import statistics
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench import mesh, origin, places, processes, scale
 from bench.commands import run
 from bench.mesh import Mesh
+from bench.tables import most, table
 
 SIZES = (0, 1_000, 5_000)
 CHANGES, USED = 100, 100
@@ -55,9 +58,42 @@ def service(name: str) -> dict[str, Any]:
     return {**kind, "metadata": metadata, "spec": spec}
 
 
-def measure(folder: Path) -> list[dict[str, Any]]:
-    """Return a row for each number of services."""
-    return [_at(folder, size) for size in SIZES]
+def measure(folder: Path) -> dict[str, Any]:
+    """Return when it was measured, and a row for each number of services."""
+    now = datetime.datetime.now(datetime.UTC)
+    return {"date": f"{now:%Y-%m-%d %H:%M} UTC", "rows": [_at(folder, size) for size in SIZES]}
+
+
+def targets(results: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return what is to be reached, what was, and whether that is enough."""
+    least, *_, largest = results["rows"]
+    cost = largest["daemon_cpu_ms"] - least["daemon_cpu_ms"]
+    return [
+        most("all features: change at 5,000 services, p99 (ms)", largest["change_p99_ms"], 100),
+        most("all features: CPU of a change at 5,000 services more than at none (ms)", round(cost, 1), 2),
+    ]  # fmt: skip
+
+
+def tables(results: Mapping[str, Any]) -> Sequence[str]:
+    """Return it as Markdown."""
+    lines = [
+        [
+            f"{each['services']:,}",
+            f"{each['change_p50_ms']} / {each['change_p99_ms']}",
+            each["daemon_cpu_ms"],
+            each["egress_cpu_ms"],
+            f"{each['configuration_bytes'] / 1e6:.1f}",
+            each["daemon_rss_mb"],
+            each["egress_unused_rss_mb"],
+            each["egress_rss_mb"],
+        ]
+        for each in results["rows"]
+    ]
+    head = (
+        "services", "change p50 / p99 ms", "its CPU: daemon ms", "egress Envoy ms", "egress' configuration, MB of JSON",
+        "daemon MB", "egress Envoy MB, none called", f"{USED} called",
+    )  # fmt: skip
+    return "### All features at once", f"Measured {results['date']}.", table(head, lines)
 
 
 def _at(folder: Path, size: int) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench import clusters
+from bench import clusters, features
 from bench.tables import least, most, paths, table
 
 BEGIN, END = "<!-- results: made by `make bench` -->", "<!-- end of results -->"
@@ -26,6 +26,7 @@ def targets(results: Mapping[str, Any]) -> list[dict[str, Any]]:
         most("`outgate run -- true`, median (ms)", started["run_p50_ms"], 200),
         most("sizes of a sidecar's configuration over all numbers of services", len(told), 1),
         most("egress Envoy with 5,000 HTTPS services, 10 of them used (MB)", results["https"]["rss_mb"], 150),
+        *(features.targets(results["features"]) if results.get("features") else ()),
         *(clusters.targets(kubernetes) if kubernetes else ()),
     ]  # fmt: skip
 
@@ -73,6 +74,7 @@ def tables(results: Mapping[str, Any]) -> str:
                 sizes,
             ),
             table(("command", "median ms", "longest ms"), starts),
+            *(features.tables(results["features"]) if results.get("features") else ()),
             *(clusters.tables(results["kubernetes"]) if results.get("kubernetes") else ()),
         )
     )  # fmt: skip

@@ -59,6 +59,8 @@ class Mesh:
         for problems in (*self.assembly.found.values(), *self.relations.found.values()):
             found += problems
         for source, files in self.owners.items():
+            if len(files) < 2:
+                continue
             first, *others = sorted(files)
             found += [self._duplicate(source, first, other) for other in others]
         found += self._refused(self.programmed.allocation.refused())
