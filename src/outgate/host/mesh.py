@@ -48,6 +48,10 @@ class Mesh:
     workloads: dict[Name, Workload] = field(default_factory=dict)
     of_workloads: dict[Name, dict[Key, xds.Resource]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Know which names are inside."""
+        self.assembly.domain = self.upstream.settings.trust_domain
+
     def start(self) -> Delta:
         """Return what is programmed before there is any service or pod."""
         ruled = self.policing.start(self.upstream.settings)

@@ -54,6 +54,10 @@ class Mesh:
     _pods: dict[str, tuple[Workload, ...]] = field(default_factory=dict)
     """What got no address, as `addresses.holder` names it."""
 
+    def __post_init__(self) -> None:
+        """Know which names are inside."""
+        self.assembly.domain = self.upstream.settings.trust_domain
+
     def start(self) -> Delta:
         """Return what is programmed before there is any resource."""
         ruled = self.policing.start(self.upstream.settings)

@@ -18,7 +18,7 @@ from outgate.model.attaching import (
     without_effect,
 )
 from outgate.model.declarations import Declarations, Source, Tuning
-from outgate.model.destinations import Destination, External, Peer
+from outgate.model.destinations import Destination, External, Peer, is_inside
 from outgate.model.names import Name
 from outgate.resources.problems import Problem, Severity
 from outgate.traffic.permitting import Policy
@@ -42,6 +42,8 @@ class Assembly:
     Indexes are by slot: a Service's name, or a host's without a namespace, as several namespaces may declare one.
     """
 
+    domain: str = "cluster.local"
+    """The domain of names inside."""
     declared: dict[Source, Declarations] = field(default_factory=dict)
     effective: dict[Name, Destination] = field(default_factory=dict)
     found: dict[Source, tuple[Problem, ...]] = field(default_factory=dict)
@@ -128,6 +130,9 @@ class Assembly:
         return sorted(self._claims.get(name, ()), key=lambda source: self.declared[source].rank)
 
     def _winner(self, name: Name) -> Destination | None:
+        if "." in name.name and is_inside(name.name, self.domain):
+            # DNS would answer for it in every pod: the cluster's own names are nobody's to declare.
+            return None
         ranked = self._ranked(name)
         return self._claims[name][ranked[0]] if ranked else None
 
@@ -225,7 +230,10 @@ class Assembly:
     def _conflicts(self, declared: Declarations) -> Iterator[Problem]:
         for each in declared.destinations:
             first, *_ = self._ranked(each.name)
-            if first != declared.source:
+            if "." in each.name.name and is_inside(each.name.name, self.domain):
+                message = f"{each.name.name} is a name inside the cluster, or has such below it"
+                yield _problem(declared, "spec.hosts", message, "declare what is outside only")
+            elif first != declared.source:
                 message = f"{each.name.name} is already declared by {first} in this namespace, which counts"
                 hint = "remove one of the two, or have one of them declare both"
                 yield _problem(declared, "spec.hosts", message, hint)

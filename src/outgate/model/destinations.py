@@ -132,3 +132,14 @@ def forms(name: Name, domain: str = "cluster.local") -> tuple[str, ...]:
     labels = domain.split(".")
     longer = tuple(f"{full}.{'.'.join(labels[:count])}" for count in range(1, len(labels) + 1))
     return (name.name, str(name), full, *longer)
+
+
+def is_inside(host: str, domain: str = "cluster.local") -> bool:
+    """Whether a host, or a name that a wildcard stands for, is the cluster's own to resolve, or the machine itself."""
+    wildcard = host.startswith("*.")
+    bare = f".{host.removeprefix('*.').rstrip('.').lower()}"
+    labels = f"svc.{domain}".split(".")
+    endings = [f".{'.'.join(labels[:count])}" for count in range(1, len(labels) + 1)]
+    if wildcard and any(each.endswith(bare) for each in endings):
+        return True
+    return bare.endswith((*endings, f".{domain}", ".localhost"))

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -79,6 +80,32 @@ def test_of_two_that_declare_a_host_the_older_counts_and_the_other_is_told() -> 
     change = made.update([(old, None)])
     assert [each.source for each in change.changed if isinstance(each, External)] == ["young"]
     assert made.found == {}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "kubernetes.default.svc.cluster.local",
+        "a.default.svc",
+        "a.default.svc.cluster",
+        "a.localhost",
+        "*.cluster.local",
+        "*.svc.cluster.local",
+        "*.local",
+        "*.default.svc",
+    ],
+)
+def test_nobody_declares_what_is_inside(name: str) -> None:
+    made = assembled(declared(external("a"), host("a", name, visible=None)))
+    assert made.effective == {}
+    assert messages(made, external("a")) == [
+        f"{name} is a name inside the cluster, or has such below it"
+    ]
+
+
+@pytest.mark.parametrize("name", ["svc.example.com", "local.example.com", "*.mylocal", "xsvc.y"])
+def test_what_only_looks_like_a_name_inside_may_be_declared(name: str) -> None:
+    assert len(assembled(declared(external("a"), host("a", name))).effective) == 1
 
 
 def test_two_namespaces_may_have_one_host_each_its_own() -> None:
