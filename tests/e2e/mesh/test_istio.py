@@ -343,6 +343,23 @@ def test_a_sidecar_that_would_open_everything_is_refused(space: Space) -> None:
     assert space.call("http://echo.test/").status in (0, 403)
 
 
+def test_an_egress_policy_speaks_of_hosts_of_service_entries(
+    space: Space, outside: Outside
+) -> None:
+    outside.open("web", "many-a")
+    rules = [{"action": "Allow", "to": [{"host": ECHO}], "http": [{"methods": ["GET"]}]}]
+    policy = {
+        "apiVersion": "outgate.dev/v1alpha1",
+        "kind": "EgressPolicy",
+        "metadata": {"name": "readers"},
+        "spec": {"rules": rules},
+    }
+    space.apply(entry(ECHO, "80/HTTP"), entry("a.many.test", "80/HTTP"), json.dumps(policy))
+    assert space.call("http://echo.test/").status == 200
+    assert space.call("http://echo.test/", "-d", "x").status == 403
+    assert space.call("http://a.many.test/").status == 403
+
+
 def test_what_is_converted_does_the_same(space: Space, outside: Outside) -> None:
     outside.open("web")
     istio = "\n---\n".join(
