@@ -31,6 +31,17 @@ def external(*hosts: str, **more: Any) -> str:
     )
 
 
+def policy(rule: dict[str, Any]) -> str:
+    return json.dumps(
+        {
+            "apiVersion": "outgate.dev/v1alpha1",
+            "kind": "EgressPolicy",
+            "metadata": {"name": "only"},
+            "spec": {"rules": [rule]},
+        }
+    )
+
+
 def authority(mesh: Mesh) -> str:
     """Return the small internet's CA file where pods see it."""
     shown = mesh.folder / "ca.pem"
@@ -306,3 +317,20 @@ class TestAddresses:
         assert stranger.call(f"http://{address}/").status == 403
         assert stranger.tcp(address, 7777, "hello")["received"] in ([], [""])
         assert denied(mesh, stranger, protocol="tcp")["destination"] == f"{address}:7777"
+
+    def test_a_policy_is_not_evaded_by_an_address(
+        self, mesh: Mesh, space: Space, outside: Outside
+    ) -> None:
+        outside.open("web")
+        address = outside.internet.plan.records()["tcp.test", "A"][0]
+        ports = ["HTTP:80", "TLS:443", "TCP:7777"]
+        space.apply(external("far.test", addresses=[f"{address}/32"], ports=ports))
+        assert space.call(f"http://{address}/").status == 200
+        space.apply(policy({"to": [{"host": "elsewhere.test"}]}))
+        assert space.call(f"http://{address}/").status in (0, 403)
+        assert space.call(f"https://{address}/", "-k").status == 0
+        assert space.tcp(address, 7777, "hello")["received"] in ([], [""])
+        assert denied(mesh, space, destination=f"{address}:7777")
+        space.apply(policy({"action": "Allow"}))
+        assert space.call(f"http://{address}/").status == 200
+        assert space.tcp(address, 7777, "hello")["received"] == ["hello"]
