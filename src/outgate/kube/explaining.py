@@ -80,10 +80,10 @@ def _declared(held: Captured, called: Target, answer: dict[str, Any]) -> dict[st
         return answer
     if held.resolves:
         return answer | {"via": _VIA}
-    if "route" not in answer and called.address is None:
+    if called.address is None and not _found_without_dns(answer):
         why = (
-            "the cluster's own DNS gives the name its real address, by which plain TCP services cannot"
-            " be told apart; this pod has no DNS capture"
+            "the cluster's own DNS gives the name its real address, by which neither plain TCP can be told apart,"
+            " nor a wildcard, nor TLS that not all namespaces see; this pod has no DNS capture"
         )
         return {"resource": answer["resource"], "decision": DENIED, "reason": why}
     # Names have the real addresses in such a pod.
@@ -93,6 +93,13 @@ def _declared(held: Captured, called: Target, answer: dict[str, Any]) -> dict[st
     if "route" in answer:
         answer["listener"] = naming.CAPTURE
     return answer | {"via": _VIA}
+
+
+def _found_without_dns(answer: Mapping[str, Any]) -> bool:
+    """Whether a call is found by what it says: its Host, or TLS's server name where all callers find the same."""
+    if str(answer["listener"]).startswith(naming.WILD):
+        return False
+    return "route" in answer or str(answer["cluster"]).startswith(naming.tls_prefix())
 
 
 _VIA = "sidecar, tunnel, egress"

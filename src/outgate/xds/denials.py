@@ -187,7 +187,7 @@ def connection_log(path: str, caller: Caller) -> list[dict[str, Any]]:
 
     What only goes on into an inner listener (`clusters.alias`) is logged there.
     """
-    inner = (f"'envoy://{each}'" for each in (f"{naming.LATE}/", "wild|", f"{naming.ADDRESS}/"))
+    inner = (f"'envoy://{each}'" for each in (f"{naming.LATE}/", naming.WILD, f"{naming.ADDRESS}/"))
     begins = " || ".join(f"upstream.address.startsWith({each})" for each in inner)
     late = f"has(upstream.address) && ({begins})"
     return _log(

@@ -93,9 +93,13 @@ def missing(target: Target) -> str:
     return f"{MISSING}{target.namespace}/{target.name}:{target.port}"
 
 
+WILD = "wild|"
+"""What the names of wildcards' inner listeners begin with."""
+
+
 def wildcard(name: Name) -> str:
     """Return the inner listener of a wildcard, such as `*.example.com`, and its route configuration."""
-    return f"wild|{name.namespace}|{name.name}"
+    return f"{WILD}{name.namespace}|{name.name}"
 
 
 def host_port(address: IpAddress, port: int) -> str:

@@ -11,6 +11,7 @@ from outgate.kube.controller import SITE
 from outgate.kube.debugging import SIDECAR_LISTENERS
 from outgate.kube.explaining import Known, explain
 from outgate.kube.mesh import Mesh
+from outgate.model.declarations import Source
 from outgate.model.names import Name
 from outgate.settings import Settings
 from outgate.xds import explaining
@@ -98,7 +99,7 @@ def test_an_alias_of_something_inside_is_called_directly(both: tuple[Explainer, 
         (PLAIN_DNS, "http://httpbin.org", "denied", "no resource declares httpbin.org"),
         ({}, "http://bin:81", "denied", "declares no port 81"),
         ({}, "http://192.0.2.1", "denied", "no resource declares 192.0.2.1"),
-        (PLAIN_DNS, "tcp://db:5432", "denied", "by which plain TCP services cannot be told apart"),
+        (PLAIN_DNS, "tcp://db:5432", "denied", "by which neither plain TCP can be told apart"),
         ({}, "http://10.96.0.1", "direct", "inside the cluster (10.96.0.0/16)"),
         ({}, "tcp://[fd00:10::7]:53", "direct", "inside the cluster (fd00:10::/64)"),
         ({}, "http://127.0.0.1:8080", "direct", "it stays in the pod"),
@@ -185,3 +186,39 @@ def test_an_init_container_that_says_nonsense_is_one_clear_error() -> None:
     wrong["spec"]["initContainers"][0]["args"] = ["--include=x"]
     with pytest.raises(UsageError, match="pod app: its init container outgate-init: --include"):
         captured(wrong)
+
+
+def host(export: str, name: str, *ports: tuple[str, int]) -> tuple[Source, dict[str, Any]]:
+    listed = [{"name": f"p{number}", "port": number, "protocol": kind} for kind, number in ports]
+    return Source("ExternalService", "default", name.strip("*.").replace(".", "-")), {
+        "apiVersion": "outgate.dev/v1alpha1",
+        "kind": "ExternalService",
+        "metadata": {"name": name.strip("*.").replace(".", "-"), "namespace": "default"},
+        "spec": {"hosts": [name], "exportTo": [export], "ports": listed},
+    }
+
+
+@pytest.mark.parametrize(
+    ("url", "without_dns"),
+    [
+        ("http://own.test/", "allowed"),
+        ("https://own.test/", "denied"),
+        ("https://all.test/", "allowed"),
+        ("http://a.wild.test/", "denied"),
+        ("tcp://raw.test:22", "denied"),
+    ],
+)
+def test_what_is_found_without_dns_capture(url: str, without_dns: str) -> None:
+    mesh = Mesh(SITE, Upstream(Settings(), "/ca.pem", marked=False))
+    mesh.namespaces = frozenset(["default"])
+    mesh.update(
+        [
+            host(".", "own.test", ("HTTP", 80), ("TLS", 443)),
+            host("*", "all.test", ("TLS", 443)),
+            host(".", "*.wild.test", ("HTTP", 80)),
+            host("*", "raw.test", ("TCP", 22)),
+        ]
+    )
+    explainer = Explainer(mesh.programmed, "cluster.local", SIDECAR_LISTENERS)
+    assert ask(explainer, pod(), url)["decision"] == "allowed"
+    assert ask(explainer, pod(dns_capture="false"), url)["decision"] == without_dns
