@@ -142,6 +142,7 @@ def rescope(
             held[key] = inside
         members = [each for name in sorted(inside) for each in holders[name].members]
         on_demand = any(each.on_demand for name in inside for each in made[name])
+        on_demand |= any(map(routes.leads_elsewhere, members))
         resource = routes.scope(key, members, settings, on_demand=on_demand)
         if resource is not None:
             resources[key] = resource

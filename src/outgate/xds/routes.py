@@ -39,6 +39,11 @@ _OURS = (
 """Headers that do not leave: ours, and one that Envoy adds."""
 
 
+def leads_elsewhere(destination: Destination) -> bool:
+    """Whether rules lead to other destinations, whose clusters may have to be fetched though its own are there."""
+    return isinstance(destination, External) and any(each.backends for each in destination.rules)
+
+
 def scope_key(name: Name) -> tuple[str, str]:
     """Return the key of the scope that a destination is in: the first two labels of `HOST.NAMESPACE-OF-CALLER.`."""
     if "." not in name.name:

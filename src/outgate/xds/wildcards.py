@@ -5,6 +5,7 @@ below the wildcard is denied, wherever its connection was aimed. The name is res
 opens itself is verified for it.
 """
 
+from dataclasses import replace
 from typing import Any
 
 from google.protobuf import json_format
@@ -29,16 +30,19 @@ from outgate.xds.snapshot import Resource
 
 
 def resources(service: External, log: str, upstream: Upstream) -> tuple[Resource, ...]:
-    """Return a wildcard's inner listener, and the clusters by which its ports go on."""
+    """Return a wildcard's inner listener, and the clusters by which its ports go on.
+
+    Those are there from the start: a filter in front of them looks at them before they could be fetched.
+    """
     ports = tuple(each for each in service.ports if each.protocol is not Protocol.TCP)
     if not ports:
         return ()
     made = (
-        each
+        replace(each, on_demand=False)
         for port in ports
         for each in clusters.to_port(_cluster(service, port), service, port, upstream)
     )
-    routed = routes.wildcard(service)
+    routed = routes.wildcard(service, on_demand=routes.leads_elsewhere(service))
     return (*made, *([routed] if routed else []), _listener(service, ports, log, upstream))
 
 

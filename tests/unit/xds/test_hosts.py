@@ -1,5 +1,6 @@
 """What is programmed for hosts, which several namespaces may declare, and for wildcards."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from ipaddress import ip_network
@@ -15,10 +16,11 @@ from outgate.model.addresses import Region, holder
 from outgate.model.destinations import Destination, External, Port
 from outgate.model.names import Name
 from outgate.settings import Settings
-from outgate.traffic.references import Protocol
+from outgate.traffic.references import Protocol, Target
+from outgate.traffic.routing import Backend, Rule
 from outgate.traffic.upstream import Proxy, ProxyKind
 from outgate.traffic.upstream import Upstream as Said
-from outgate.xds import egress, listeners, naming, private, rendering
+from outgate.xds import egress, listeners, naming, private, rendering, tunnels
 from outgate.xds.clusters import Upstream
 from outgate.xds.consistency import dangling, unreachable
 from outgate.xds.egress import Callers, Delta, Programmed, Site
@@ -187,6 +189,30 @@ def test_several_ports_of_one_host_are_side_by_side() -> None:
     assert inner["envoy_internal_address"]["server_listener_name"] == naming.LATE
 
 
+def test_rules_that_lead_elsewhere_fetch_what_is_not_there() -> None:
+    rule = Rule(backends=(Backend(Target("a", "other.test")),))
+    programmed, _ = program(
+        replace(external("a", HTTPS), rules=(rule,)), external("a", HTTPS, host="x.test")
+    )
+    fetching = {
+        scope["name"]
+        for scope in rendering.render(snapshot(programmed))["scoped_routes"]
+        if any(
+            naming.ON_DEMAND in each.get("typed_per_filter_config", {})
+            for each in scope["route_configuration"]["virtual_hosts"]
+        )
+    }
+    assert fetching == {"api.example"}
+
+
+def test_tunnels_tell_plain_tcp_by_the_address() -> None:
+    for region in Region:
+        for network in region.networks:
+            for ip in (network[1], network[-2]):
+                raw = re.fullmatch(tunnels._RAW_AUTHORITY, naming.host_port(ip, 80))
+                assert bool(raw) is region.is_raw, ip
+
+
 class TestWildcards:
     WILD = external("a", HTTPS, TLS, host="*.example.com")
 
@@ -211,6 +237,13 @@ class TestWildcards:
         # Whichever comes first.
         other, _ = program(self.WILD, before=program(external("b", HTTPS))[0])
         assert other.scopes == programmed.scopes
+
+    def test_its_clusters_are_there_from_the_start(self) -> None:
+        eager = replace(UPSTREAM, settings=Settings(eager_services=0))
+        others = external("a", HTTPS)
+        made, _ = egress.program(NOTHING, [self.WILD, others], (), SITE, eager)
+        on_demand = [each.name for one in made.resources.values() for each in one if each.on_demand]
+        assert on_demand == ["http|api.example.com.a|80"]
 
     def test_when_it_goes_its_part_of_others_goes(self) -> None:
         programmed, _ = program(self.WILD, external("b", HTTPS))
