@@ -3,6 +3,7 @@
 import json
 import textwrap
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -192,10 +193,10 @@ def with_credential(**said: Any) -> str:
     return policy("p", {"to": TO_ECHO, "credential": credential | said})
 
 
-def until(condition: Any) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
+def until(asked: Callable[[], Any], wanted: Any) -> None:
+    deadline = time.monotonic() + 20
+    while (got := asked()) != wanted:
+        assert time.monotonic() < deadline, got
         time.sleep(0.1)
 
 
@@ -205,7 +206,7 @@ def test_a_credential_is_put_in_and_never_shown(space: Space) -> None:
     assert said.seen["authorization"] == [f"Bearer {TOKEN}"]
     rotated = TOKEN[::-1]
     space.apply(secret("token", value=rotated))
-    until(lambda: space.call("http://echo/").seen["authorization"] == [f"Bearer {rotated}"])
+    until(lambda: space.call("http://echo/").seen["authorization"], [f"Bearer {rotated}"])
     mesh = space.mesh
     shown = mesh.outgate("logs", "--egress")
     shown += mesh.outgate("explain", "-n", space.namespace, space.pod, "http://echo/")
@@ -222,7 +223,7 @@ def test_without_its_credential_a_call_is_not_made(space: Space) -> None:
     assert (said["decision"], said["upstream"]) == ("denied", None)
     assert said["reason"] == "egresspolicy/p/rule-1"
     space.apply(secret("token", value=TOKEN))
-    until(lambda: space.call("http://echo/").status == 200)
+    until(lambda: space.call("http://echo/").status, 200)
 
 
 def test_a_credential_goes_to_no_other_destination(space: Space) -> None:
