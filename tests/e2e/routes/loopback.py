@@ -23,6 +23,7 @@ from outgate.settings import Settings
 from outgate.xds import http as manager
 from outgate.xds import routes
 from outgate.xds.denials import TUNNELLED, Caller
+from outgate.xds.policing import programming
 from outgate.xds.rendering import decode
 
 SETTINGS = Settings()
@@ -157,6 +158,8 @@ class Envoy:
             limits = chain[0]["typed_config"]["common_http_protocol_options"]
             assert limits["max_connection_duration"]
             limits["max_connection_duration"] = "1s"
+        for filters in _lists(chain[0]["typed_config"]):
+            filters[:] = [_without_policies(each) for each in filters]
         scoped = chain[0]["typed_config"]["scoped_routes"]
         del scoped["scoped_rds"]
         scoped["scoped_route_configurations_list"] = {"scoped_route_configurations": scopes}
@@ -272,6 +275,21 @@ class Envoy:
                 await channel.send_str(each)
                 answers.append(str((await channel.receive(5)).data))
             return answers
+
+
+POLICED, _ = programming.program(programming.Policed(), {}, (), None)
+
+
+def _lists(config: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
+    yield config["http_filters"]
+    yield from (each["filters"] for each in config["upgrade_configs"])
+
+
+def _without_policies(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return a filter that would be asked for as it is where there is no policy."""
+    if "config_discovery" not in entry:
+        return entry
+    return decode(POLICED.resources[programming.EXTENSION, entry["name"]])
 
 
 def _address(port: int) -> dict[str, Any]:
