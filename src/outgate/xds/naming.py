@@ -183,6 +183,11 @@ def credential(held: Credential) -> str:
     return text(held.material, held.prefix)
 
 
+def anchor(held: Credential) -> str:
+    """Return the inner listener that has a credential fetched."""
+    return f"anchor|{held.header}|{credential(held)}"
+
+
 def limit(namespace: str, rule: str) -> str:
     """Return the inner listener, and the cluster, at which calls that a rule allows are counted."""
     return f"limit|{namespace}|{rule}"

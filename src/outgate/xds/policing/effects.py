@@ -61,32 +61,37 @@ class Counting:
         )
 
 
+def _answering(name: str, run: dict[str, Any]) -> Resource:
+    """Return an inner listener that answers all calls, but for what a filter does to them."""
+    router = typed("extensions.filters.http.router.v3.Router")
+    manager = typed(
+        "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        stat_prefix="limit",
+        generate_request_id=False,
+        http_filters=[run, {"name": "envoy.filters.http.router", "typed_config": router}],
+        route_config={"name": name, "virtual_hosts": [_ANSWERING]},
+    )
+    network = {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}
+    form = {"name": name, "internal_listener": {}, "filter_chains": [{"filters": [network]}]}
+    return building.listener(form)
+
+
+def anchor(credential: Credential) -> Resource:
+    """Return a listener that nobody calls, and that has the egress fetch a credential and follow its changes.
+
+    A filter that comes as a resource of its own does not: Envoy begins to fetch secrets as a listener is begun.
+    """
+    return _answering(naming.anchor(credential), injecting(credential))
+
+
 def counters(namespace: str, ruling: Ruling, limit: LocalLimit) -> tuple[Resource, ...]:
     """Return the place where a rule's calls are counted: an inner listener that answers 200 or 429, and the way there.
 
     Each rule has its own, so that nothing else that changes begins its count anew, and all pods' listeners share it.
     """
     name = _place(namespace, ruling, limit)
-    manager = typed(
-        "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-        stat_prefix="limit",
-        generate_request_id=False,
-        http_filters=[
-            {"name": "envoy.filters.http.local_ratelimit", "typed_config": _bucket(limit)},
-            {
-                "name": "envoy.filters.http.router",
-                "typed_config": typed("extensions.filters.http.router.v3.Router"),
-            },
-        ],
-        route_config={"name": name, "virtual_hosts": [_ANSWERING]},
-    )
-    chain = {
-        "filters": [
-            {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}
-        ]
-    }
-    listening = building.listener({"name": name, "internal_listener": {}, "filter_chains": [chain]})
-    return listening, building.cluster(inner.to_listeners(name, (name,)))
+    run = {"name": "envoy.filters.http.local_ratelimit", "typed_config": _bucket(limit)}
+    return _answering(name, run), building.cluster(inner.to_listeners(name, (name,)))
 
 
 _ANSWERING = {

@@ -62,6 +62,7 @@ def program(
             *_of_calls(policies, parts, counting),
             *_of_connections(policies, pods, places),
             *_counters(policies),
+            *_anchors(policies),
             *([counting.cluster()] if counting else []),
         )
     }
@@ -130,6 +131,11 @@ def _counters(policies: Mapping[str, Policies]) -> list[Resource]:
         if each.rule.local_limit is not None
         for made in effects.counters(name, each, each.rule.local_limit)
     ]
+
+
+def _anchors(policies: Mapping[str, Policies]) -> list[Resource]:
+    found = (each.rule.credential for own in _allowing(policies).values() for each in own)
+    return [effects.anchor(each) for each in found if each is not None]
 
 
 def _counting(allowing: Allowing) -> Entries:
