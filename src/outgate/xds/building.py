@@ -18,6 +18,7 @@ PREFIX = "type.googleapis.com/"
 LISTENER = PREFIX + "envoy.config.listener.v3.Listener"
 CLUSTER = PREFIX + "envoy.config.cluster.v3.Cluster"
 ROUTE = PREFIX + "envoy.config.route.v3.RouteConfiguration"
+EXTENSION = PREFIX + "envoy.config.core.v3.TypedExtensionConfig"
 SCOPED_ROUTE = PREFIX + "envoy.config.route.v3.ScopedRouteConfiguration"
 
 

@@ -10,17 +10,24 @@ from typing import Any
 from google.protobuf import any_pb2, json_format
 
 from outgate.xds import extensions as ext
-from outgate.xds.building import CLUSTER, LISTENER, PREFIX, SCOPED_ROUTE
+from outgate.xds.building import CLUSTER, EXTENSION, LISTENER, PREFIX, SCOPED_ROUTE
 from outgate.xds.secrets import SECRET
 from outgate.xds.snapshot import Resource, Snapshot
 
 REDACTED = "[redacted]"
 
-_SHOWN = (("clusters", CLUSTER), ("listeners", LISTENER), ("scoped_routes", SCOPED_ROUTE))
+_SHOWN = (
+    ("clusters", CLUSTER),
+    ("listeners", LISTENER),
+    ("filters", EXTENSION),
+    ("scoped_routes", SCOPED_ROUTE),
+)
 
 
 def render(snapshot: Snapshot) -> dict[str, list[dict[str, Any]]]:
-    """Return clusters, listeners and scoped routes, each sorted by name, with the field names of Envoy's documentation.
+    """Return clusters, listeners, filters of their own and scoped routes, each sorted by name.
+
+    Fields have the names of Envoy's documentation.
 
     Those that Envoy gets only when it asks are under `clusters_on_demand`.
     """

@@ -15,7 +15,7 @@ from outgate.model.workloads import Workload
 from outgate.traffic.permitting import Effect, Mode, Policy
 from outgate.xds import building, naming
 from outgate.xds import extensions as ext
-from outgate.xds.building import PREFIX, typed
+from outgate.xds.building import EXTENSION, typed
 from outgate.xds.egress import Delta, Key, key_of
 from outgate.xds.policing import calls, connections, effects, filters, trees
 from outgate.xds.policing.connections import Place
@@ -26,7 +26,6 @@ from outgate.xds.snapshot import Resource
 Policies = tuple[Policy, ...]
 """Those of one namespace."""
 Entries = dict[str, list[trees.FieldMatcher]]
-EXTENSION = PREFIX + "envoy.config.core.v3.TypedExtensionConfig"
 
 
 @dataclass(frozen=True, slots=True)

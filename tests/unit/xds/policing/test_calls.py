@@ -139,7 +139,7 @@ def policies(chosen: random.Random, namespace: str) -> tuple[Policy, ...]:
 
 def extension(folder: Path, entry: dict[str, Any], policed: Policed) -> dict[str, Any]:
     """The filter of a listener, with what it asks for in a file."""
-    config = decode(policed.resources[programming.EXTENSION, entry["name"]])
+    config = decode(policed.resources[building.EXTENSION, entry["name"]])
     path = folder / f"{entry['name']}.json"
     kind = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig"
     path.write_text(json.dumps({"resources": [{"@type": kind, **config}]}))
