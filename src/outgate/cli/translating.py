@@ -13,6 +13,7 @@ from outgate.cli.common import namespace_option, say, warn
 from outgate.errors import UsageError
 from outgate.model.ranges import parse_ranges
 from outgate.model.workloads import Capture
+from outgate.resources.kinds import Resources
 from outgate.resources.manifests import Manifests
 from outgate.resources.problems import Problem
 
@@ -88,9 +89,10 @@ def analyze_command(names: tuple[str, ...], namespace: str, output: str) -> None
     For example: outgate analyze -f samples/
     """
     manifests = files.documents(names)
-    _, problems = files.resources(manifests, namespace)
+    resources, problems = files.resources(manifests, namespace)
     if not manifests.documents and not problems:
         raise UsageError("the manifests hold no resource")
+    problems = (*problems, *_together(resources, namespace))
     if output == "json":
         say(json.dumps([_form(each) for each in problems], indent=2))
     else:
@@ -100,6 +102,16 @@ def analyze_command(names: tuple[str, ...], namespace: str, output: str) -> None
             say(f"no problems found in {_count(len(manifests.documents))}")
     if files.has_errors(problems):
         sys.exit(1)
+
+
+def _together(resources: Resources, namespace: str) -> tuple[Problem, ...]:
+    """Return what is wrong with resources because of each other; of Services by themselves nothing can be."""
+    if len(resources.accepted) == len(resources.services):
+        return ()
+    from outgate.host import translating  # noqa: PLC0415 - imports all of Envoy's protobufs
+
+    options = translating.Options(namespace, settings=environment.settings())
+    return translating.together(resources.accepted, options)
 
 
 def _count(number: int) -> str:

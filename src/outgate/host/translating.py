@@ -20,6 +20,7 @@ from outgate.model import rendering as model_rendering
 from outgate.model.workloads import Capture, Network, Workload
 from outgate.resources.documents import Document
 from outgate.resources.manifests import Manifests
+from outgate.resources.problems import Problem
 from outgate.resources.writing import to_yaml
 from outgate.settings import Settings
 from outgate.xds import rendering as xds_rendering
@@ -97,6 +98,14 @@ def translate(documents: Iterable[Document], options: Options) -> Translated:
     if options.capture is Capture.SIDECAR:
         sidecar = Snapshot().replace(sidecars.resources((site.tunnel,), options.settings))
     return Translated(mesh, snapshot, sidecar)
+
+
+def together(documents: Iterable[Document], options: Options) -> tuple[Problem, ...]:
+    """Return what is wrong with valid documents because of each other, sorted."""
+    mesh = translate(documents, options).mesh
+    found = (*mesh.assembly.found.values(), *mesh.relations.found.values())
+    every = (each for problems in found for each in problems)
+    return tuple(sorted(every, key=lambda each: (each.location, each.path, each.message)))
 
 
 def _after(snapshot: Snapshot, delta: Delta) -> Snapshot:

@@ -131,3 +131,18 @@ class TestAnalyze:
         for each in json.loads(result.stdout):
             assert set(each) == {"file", "line", "severity", "resource", "path", "message", "hint"}
         assert bool(json.loads(result.stdout)) == (text != GOOD)
+
+
+def test_analyze_shows_what_is_wrong_with_resources_together() -> None:
+    text = """
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: api, namespace: team}
+spec:
+  hosts: [api.example.com]
+  http: [{route: [{destination: {host: lost.example.com}}]}]
+"""
+    result = call("analyze", "-f", "-", text=text)
+    assert result.exit_code == 0
+    assert "spec.hosts[0]: nothing declares api.example.com for callers of this" in result.output
+    assert "spec.hosts[0]: leads to lost.example.com, which nothing declares" in result.output
