@@ -36,3 +36,12 @@ def test_the_sample_is_the_one_that_is_shown() -> None:
     comment, _, rest = sample.partition("\n")
     assert comment.startswith("# ")
     assert f"```yaml\n{rest}```" in page
+
+
+def test_the_change_that_is_shown_is_the_code() -> None:
+    """Each piece of code is in the file that is named before it."""
+    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    pieces = re.findall(r"`(src/[\w/]+\.py)`[^`]*?```python\n(.*?)```", page, re.DOTALL)
+    assert len(pieces) >= 3
+    for file, code in pieces:
+        assert code in (ROOT / file).read_text(encoding="utf-8"), file

@@ -20,8 +20,8 @@ from aiohttp import web
 from outgate.envoy import binary
 from outgate.model.destinations import Destination
 from outgate.settings import Settings
+from outgate.xds import building, routes
 from outgate.xds import http as manager
-from outgate.xds import routes
 from outgate.xds.denials import TUNNELLED, Caller
 from outgate.xds.policing import programming
 from outgate.xds.rendering import decode
@@ -289,7 +289,7 @@ def _without_policies(entry: dict[str, Any]) -> dict[str, Any]:
     """Return a filter that would be asked for as it is where there is no policy."""
     if "config_discovery" not in entry:
         return entry
-    return decode(POLICED.resources[programming.EXTENSION, entry["name"]])
+    return decode(POLICED.resources[building.EXTENSION, entry["name"]])
 
 
 def _address(port: int) -> dict[str, Any]:
