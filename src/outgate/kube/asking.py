@@ -56,7 +56,7 @@ def runs(pod: Item) -> bool:
     return any("running" in (each.get("state") or {}) for each in states)
 
 
-async def ask(client: Client, pod: Item, path: str, **parameters: str) -> Any:
+async def ask(client: Client, pod: Item, path: str, /, **parameters: str) -> Any:
     """Return what the controller of a pod answers; its errors are raised here."""
     name = pod["metadata"]["name"]
     query = f"{path}?{urlencode(parameters)}" if parameters else path
@@ -100,7 +100,7 @@ def _read(name: str, text: str) -> Any:
     return answer
 
 
-async def ask_all(client: Client, path: str, **parameters: str) -> list[tuple[Item, Any]]:
+async def ask_all(client: Client, path: str, /, **parameters: str) -> list[tuple[Item, Any]]:
     """Ask all controllers at once, and return each pod with its answer, or with the OutgateError instead."""
     found = await ours(client, naming.CONTROLLER)
 
@@ -118,7 +118,7 @@ async def ask_all(client: Client, path: str, **parameters: str) -> list[tuple[It
     return list(zip(found, answers, strict=True))
 
 
-async def ask_any(client: Client, path: str, **parameters: str) -> Any:
+async def ask_any(client: Client, path: str, /, **parameters: str) -> Any:
     """Return the first answer of any controller; where none has one, the error that says most is raised."""
     answers = [answer for _, answer in await ask_all(client, path, **parameters)]
     for answer in answers:
