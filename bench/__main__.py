@@ -1,6 +1,6 @@
 """`python -m bench`: measures, writes bench/results/latest.json and docs/performance.md, and prints the table.
 
-`python -m bench features` measures only that part, and leaves all others as they were.
+`python -m bench features` measures only what features and policies cost, and leaves all else as it was.
 """
 
 import json
@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bench import datapath, features, kubernetes, machine, origin, places, report, scale
+from bench import datapath, features, kubernetes, machine, origin, places, policies, report, scale
 from bench.commands import BenchError
 from outgate.errors import OutgateError
 
@@ -32,7 +32,11 @@ def main() -> int:
 
 
 def _features(folder: Path) -> dict[str, Any]:
-    return {**json.loads(places.RESULTS.read_text()), "features": features.measure(folder)}
+    return {
+        **json.loads(places.RESULTS.read_text()),
+        "features": features.measure(folder),
+        "policies": policies.measure(folder),
+    }
 
 
 def _all(folder: Path) -> dict[str, Any]:
@@ -43,6 +47,7 @@ def _all(folder: Path) -> dict[str, Any]:
         "scale": scale.measure(folder),
         "https": scale.https(folder),
         "features": features.measure(folder),
+        "policies": policies.measure(folder),
     }
     try:
         results["kubernetes"] = kubernetes.measure(folder)

@@ -11,7 +11,7 @@ from bench.commands import run
 from bench.mesh import Mesh
 from bench.tables import most, table
 
-SIZES = (0, 1_000, 5_000)
+SIZES = (0, 5_000)
 CHANGES, USED = 100, 100
 BEHAVIOUR: dict[str, Any] = {
     "connection": {"connectTimeout": "5s", "maxRequestsPerConnection": 1000},
@@ -46,16 +46,24 @@ def host(name: str) -> str:
     return f"{name}.{places.DOMAIN}"
 
 
+def plain(name: str, namespace: str = "default") -> dict[str, Any]:
+    """Return an ExternalService that says only what it must."""
+    return {
+        "apiVersion": "outgate.dev/v1alpha1",
+        "kind": "ExternalService",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "hosts": [host(name)],
+            "ports": [{"name": "http", "port": places.HTTP_PORT, "protocol": "HTTP"}],
+        },
+    }
+
+
 def service(name: str) -> dict[str, Any]:
     """Return an ExternalService with every kind of behaviour."""
-    spec = {
-        "hosts": [host(name)],
-        "ports": [{"name": "http", "port": places.HTTP_PORT, "protocol": "HTTP"}],
-        **BEHAVIOUR,
-    }
-    metadata = {"name": name, "namespace": "default"}
-    kind = {"apiVersion": "outgate.dev/v1alpha1", "kind": "ExternalService"}
-    return {**kind, "metadata": metadata, "spec": spec}
+    value = plain(name)
+    value["spec"] |= BEHAVIOUR
+    return value
 
 
 def measure(folder: Path) -> dict[str, Any]:
@@ -66,12 +74,8 @@ def measure(folder: Path) -> dict[str, Any]:
 
 def targets(results: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return what is to be reached, what was, and whether that is enough."""
-    least, *_, largest = results["rows"]
-    cost = largest["daemon_cpu_ms"] - least["daemon_cpu_ms"]
-    return [
-        most("all features: change at 5,000 services, p99 (ms)", largest["change_p99_ms"], 100),
-        most("all features: CPU of a change at 5,000 services more than at none (ms)", round(cost, 1), 2),
-    ]  # fmt: skip
+    largest = results["rows"][-1]
+    return [most("all features: change at 5,000 services, p99 (ms)", largest["change_p99_ms"], 100)]
 
 
 def tables(results: Mapping[str, Any]) -> Sequence[str]:

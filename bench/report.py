@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench import clusters, features
+from bench import clusters, features, policies
 from bench.tables import least, most, paths, table
 
 BEGIN, END = "<!-- results: made by `make bench` -->", "<!-- end of results -->"
@@ -27,6 +27,7 @@ def targets(results: Mapping[str, Any]) -> list[dict[str, Any]]:
         most("sizes of a sidecar's configuration over all numbers of services", len(told), 1),
         most("egress Envoy with 5,000 HTTPS services, 10 of them used (MB)", results["https"]["rss_mb"], 150),
         *(features.targets(results["features"]) if results.get("features") else ()),
+        *(policies.targets(results["policies"]) if results.get("policies") else ()),
         *(clusters.targets(kubernetes) if kubernetes else ()),
     ]  # fmt: skip
 
@@ -75,6 +76,7 @@ def tables(results: Mapping[str, Any]) -> str:
             ),
             table(("command", "median ms", "longest ms"), starts),
             *(features.tables(results["features"]) if results.get("features") else ()),
+            *(policies.tables(results["policies"]) if results.get("policies") else ()),
             *(clusters.tables(results["kubernetes"]) if results.get("kubernetes") else ()),
         )
     )  # fmt: skip

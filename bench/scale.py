@@ -73,11 +73,11 @@ def https(folder: Path) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def probing(own: Mesh, pod: str, folder: Path) -> Iterator[Process]:
-    """Have the probe run in a pod."""
+def probing(own: Mesh, pod: str, folder: Path, *flags: str) -> Iterator[Process]:
+    """Have the probe run in a pod; flags are those of `outgate exec`."""
     path = places.PROJECT / "bench" / "probe.py"
     program = (sys.executable, "-I", "-S", str(path), str(places.HTTP_PORT))
-    command = own.command("exec", "-i", pod, "--", *program)
+    command = own.command("exec", "-i", *flags, pod, "--", *program)
     with started(command, folder / "probe.log", settings=own.settings, talking=True) as process:
         if process.stdout is None or process.stdout.readline() != "ready\n":
             raise BenchError("the probe does not start")
