@@ -2,8 +2,6 @@
 
 import base64
 import binascii
-import re
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -13,7 +11,7 @@ from outgate.resources.hosts import hostname
 from outgate.resources.istio.editing import edits, host_in
 from outgate.resources.istio.reading import duration, host, percentage, regex, whole
 from outgate.resources.istio.resilience import DEFAULT_RETRIES, parse_fault, parse_retries
-from outgate.resources.native.http_forms import PATH
+from outgate.resources.native.http_forms import PATH, wrong_group
 from outgate.resources.paths import child, item, quote
 from outgate.resources.ports import MAX_PORT
 from outgate.traffic.references import Target
@@ -163,17 +161,10 @@ def _rewrite(check: Checker, route: Mapping[str, Any], path: str) -> Rewrite | N
 
 def _check_substitution(check: Checker, path: str, pattern: str, text: str) -> None:
     """Check that a substitution refers to groups that there are, as else Envoy takes no route of the host."""
-    try:
-        with warnings.catch_warnings():
-            # Of what may come to mean something else in Python, which is not RE2.
-            warnings.simplefilter("ignore")
-            groups = re.compile(pattern).groups
-    except (re.error, OverflowError, RecursionError):
-        return
-    for found in re.finditer(r"\\(.?)", text):
-        if found[1] != "\\" and not (found[1].isdecimal() and int(found[1]) <= groups):
-            message = f"{quote(found[0])} is no group of the pattern, which has {groups}"
-            check.error(path, message, "write \\1 to \\9, or \\\\ for a backslash")
+    found, groups = wrong_group(pattern, text)
+    if found:
+        message = f"{quote(found)} is no group of the pattern, which has {groups}"
+        check.error(path, message, "write \\1 to \\9, or \\\\ for a backslash")
 
 
 def _with_host(

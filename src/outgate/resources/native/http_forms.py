@@ -100,6 +100,24 @@ def _regex_flaw(value: str) -> Flaw | None:
     return None
 
 
+def wrong_group(pattern: str, substitution: str) -> tuple[str, int]:
+    """Return the first reference of a substitution to a group that its pattern has not, and how many it has.
+
+    Empty where there is none. Envoy would take no route of the host.
+    """
+    try:
+        with warnings.catch_warnings():
+            # Of what may come to mean something else in Python, which is not RE2.
+            warnings.simplefilter("ignore")
+            groups = re.compile(pattern).groups
+    except (re.error, OverflowError, RecursionError):
+        return "", 0
+    for found in re.finditer(r"\\(.?)", substitution):
+        if found[1] != "\\" and not (found[1].isdecimal() and int(found[1]) <= groups):
+            return found[0], groups
+    return "", groups
+
+
 REGEX = Form(
     _regex_flaw,
     (("''.matches(self) in [true, false]", "is not a regular expression (RE2)"),),

@@ -12,7 +12,7 @@ from outgate.resources.native.behaviours import (
     behaviour,
 )
 from outgate.resources.native.forms import LABEL, NAME
-from outgate.resources.native.http_forms import PATH, REGEX
+from outgate.resources.native.http_forms import PATH, REGEX, wrong_group
 from outgate.resources.native.matching import MATCH
 from outgate.resources.native.numbers import PERCENT, PORT
 from outgate.resources.native.references import (
@@ -77,6 +77,16 @@ def _rewrite(
     return Rewrite(full if whole else path, whole, **(regex or {}), host=host)
 
 
+_GROUPS = Rule(
+    lambda value: not wrong_group(value["pattern"], value["substitution"])[0],
+    # To count groups would cost an API server too much: two, where the substitution names more than one.
+    r"self.substitution.matches('^([^\\\\]|\\\\[0-9\\\\])*$') &&"
+    r" (!self.substitution.contains('\\1') || self.pattern.contains('(')) &&"
+    r" (!self.substitution.matches('\\\\[2-9]') || self.pattern.matches('[(].*[(]'))",
+    "names a group that the pattern has not",
+    r"\1 is the first; write \\ for a backslash",
+    "substitution",
+)
 REWRITE = Fields(
     (
         Field(
@@ -98,12 +108,13 @@ REWRITE = Fields(
                     ),
                     Field(
                         "substitution",
-                        Text(longest=1024, empty=True),
+                        Text(longest=256, empty=True),
                         "By what; `\\1` is the first group.",
                         required=True,
                     ),
                 ),
                 dict,
+                (_GROUPS,),
             ),
             "Replaces what a pattern finds in the path.",
         ),
