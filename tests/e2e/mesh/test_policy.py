@@ -278,3 +278,14 @@ def test_explain_says_which_rule_decides(space: Space) -> None:
 
     assert "egresspolicy/p/rule-1" in explained("http://echo/")
     assert "no rule of an EgressPolicy" in explained("http://ws/")
+
+
+def counted_by_service() -> str:
+    limit = {"domain": "outgate", "descriptors": {"tier": "gold"}}
+    return policy("p", {"to": TO_ECHO, "globalRateLimit": limit})
+
+
+def test_without_a_rate_limit_service_such_a_rule_allows_nothing(space: Space) -> None:
+    space.apply(ECHO, counted_by_service())
+    denied = space.call("http://echo/")
+    assert (denied.status, "needs_a_rate-limit_service" in denied.body) == (403, True)
