@@ -1,6 +1,7 @@
 """Who may call what, how, how much and with which credential: seen from a pod, outside, and in the log."""
 
 import json
+import socket
 import textwrap
 import time
 from collections.abc import Callable
@@ -289,3 +290,19 @@ def test_without_a_rate_limit_service_such_a_rule_allows_nothing(space: Space) -
     space.apply(ECHO, counted_by_service())
     denied = space.call("http://echo/")
     assert (denied.status, "needs_a_rate-limit_service" in denied.body) == (403, True)
+
+
+@pytest.mark.parametrize(("failure", "status"), [("", "503"), ("open", "200")])
+def test_a_rate_limit_service_that_does_not_answer(
+    stopped_mesh: Any, failure: str, status: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        place = f"127.0.0.1:{server.getsockname()[1]}"
+    stopped_mesh.environment["OUTGATE_RATE_LIMIT_SERVICE"] = place
+    stopped_mesh.environment["OUTGATE_RATE_LIMIT_FAILURE"] = failure
+    stopped_mesh.up()
+    stopped_mesh.apply(ECHO, counted_by_service())
+    with stopped_mesh.pod("caller"):
+        said = stopped_mesh.curl("caller", "http://echo/")
+        assert said.startswith(status), said
+        assert failure or "cannot be counted" in said
