@@ -267,3 +267,34 @@ def copy(pair: Pair, to: Pair) -> None:
         new = target.with_suffix(".new")
         shutil.copy(source, new)
         new.rename(target)
+
+
+POLICY = """
+apiVersion: outgate.dev/v1alpha1
+kind: EgressPolicy
+metadata: {name: only-%(path)s}
+spec:
+  subject: {}
+  rules:
+  - to: [{host: %(host)s}]
+    http: [{paths: [{exact: /%(path)s}]}]
+"""
+
+
+def test_policies_decide_about_a_websocket_too(space: Space, outside: Outside) -> None:
+    outside.open("web")
+    space.apply(external("ws", "ws.test", "name: http, port: 80, protocol: HTTP"))
+    space.apply(POLICY % {"host": "ws.test", "path": "other"})
+    denied = space.websocket("http://ws.test/ws", "hello")
+    assert (denied["status"], denied["received"]) == (403, [])
+    space.apply(POLICY % {"host": "ws.test", "path": "ws"})
+    assert space.websocket("http://ws.test/ws", "hello")["received"] == ["hello"]
+
+
+def test_policies_decide_about_methods_of_grpc(space: Space, outside: Outside) -> None:
+    outside.open("grpc")
+    space.apply(external("rpc", "grpc.test", "name: rpc, port: 50051, protocol: GRPC"))
+    space.apply((POLICY % {"host": "grpc.test", "path": "x"}).replace("/x", "/test.Echo/Chat"))
+    assert space.grpc("grpc.test:50051", "Chat", "a", "b")["messages"] == ["a", "b"]
+    denied = space.grpc("grpc.test:50051", "Unary", "a")
+    assert (denied["code"], denied["messages"]) == ("PERMISSION_DENIED", [])
