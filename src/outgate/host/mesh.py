@@ -25,6 +25,7 @@ from outgate.xds import snapshot as xds
 from outgate.xds.clusters import Upstream
 from outgate.xds.egress import Callers, Delta, Key, Programmed, Site
 from outgate.xds.materials import Vault
+from outgate.xds.policing.exposing import exposed
 from outgate.xds.policing.following import Policing
 from outgate.xds.private import Private
 
@@ -68,6 +69,7 @@ class Mesh:
             first, *others = sorted(files)
             found += [self._duplicate(source, first, other) for other in others]
         found += self._refused(self.programmed.allocation.refused())
+        found += exposed(self.assembly)
         found += [self._lacking(owner, message) for owner, message in self.vault.problems()]
         return tuple(sorted(found, key=lambda each: (each.location, each.path, each.message)))
 

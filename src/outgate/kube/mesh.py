@@ -26,6 +26,7 @@ from outgate.xds import egress
 from outgate.xds.clusters import Upstream
 from outgate.xds.egress import Callers, Delta, Programmed, Site
 from outgate.xds.materials import Vault
+from outgate.xds.policing.exposing import exposed_by
 from outgate.xds.policing.following import Policing
 from outgate.xds.private import of
 
@@ -69,6 +70,7 @@ class Mesh:
             *self.wrong.get(source, ()),
             *self.assembly.found.get(source, ()),
             *self.relations.found.get(source, ()),
+            *exposed_by(self.assembly, source),
         )
         declared = self.assembly.declared.get(source)
         owners: set[Name | str] = set()

@@ -39,7 +39,8 @@ Condition = Callable[[Callee, str], str]
 """Writes whether a connection goes to a callee of a policy in a namespace; empty: it never does."""
 
 
-def _means(callee: Callee, namespace: str, destination: Destination) -> bool:
+def means(callee: Callee, namespace: str, destination: Destination) -> bool:
+    """Whether a callee that names a resource or a host, to a policy of a namespace, is this destination."""
     if callee.name:
         return (destination.name.namespace, source(destination)) == source_of(callee, namespace)
     name = host(destination)
@@ -58,7 +59,7 @@ def by_address(places: Iterable[Place]) -> Condition:
         found = [
             at
             for place in known
-            if _means(callee, namespace, place.destination)
+            if means(callee, namespace, place.destination)
             for port in place.destination.ports
             if port.protocol is Protocol.TCP and (not callee.ports or port.number in callee.ports)
             for at in _at(place.address, port.number)
@@ -85,7 +86,7 @@ def by_name(places: Iterable[Place]) -> Condition:
 def _server_names(callee: Callee, namespace: str, known: Iterable[Place]) -> str | None:
     if callee.name:
         of = (each.destination for each in known)
-        hosts = sorted({host(each) for each in of if _means(callee, namespace, each)})
+        hosts = sorted({host(each) for each in of if means(callee, namespace, each)})
     elif callee.host:
         hosts = [callee.host.lower()]
     else:
