@@ -41,7 +41,7 @@ ALL = "*"
 """Stands for all namespaces."""
 TROUBLE = (httpx2.HTTPError, httpx2.InvalidURL, OSError)
 """What a call may raise; ApiError, with the server's own answer, is one of them."""
-GONE, NOT_FOUND, CONFLICT = 410, 404, 409
+GONE, NOT_FOUND, CONFLICT, FORBIDDEN = 410, 404, 409, 403
 WATCH_SECONDS = 240
 """The server ends a watch after it, and the next one goes on; load balancers cut silent connections later."""
 SILENCE_SECONDS = 120

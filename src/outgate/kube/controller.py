@@ -49,6 +49,7 @@ from outgate.serve.certificates import Certificates, Subject
 from outgate.serve.publishing import Publisher
 from outgate.serve.server import Server
 from outgate.settings import Settings
+from outgate.traffic.references import Material
 from outgate.xds import naming as xds_naming
 from outgate.xds import tunnels
 from outgate.xds.clusters import Upstream
@@ -161,7 +162,7 @@ class Controller:
         webhook = Scope(fields={"metadata.name": naming.WEBHOOK})
         client, namespaces = self.client, self.namespaces
         self._declaring = Discovered(client, self._take_declaring)
-        self._fetched = Fetched(client, self._take_materials)
+        self._fetched = Fetched(client, self._take_materials, self._close_materials)
         self._callers = Callers(client, self._take_callers)
         followers = [
             Follower(client, kinds.ENDPOINT_SLICE, self._take_slices, places),
@@ -198,6 +199,10 @@ class Controller:
 
     def _take_materials(self, values: Values) -> None:
         delta = self.mesh.update_materials(values.items())
+        self.egress.publish(delta.changed, delta.removed)
+
+    def _close_materials(self, reasons: Mapping[Material, str]) -> None:
+        delta = self.mesh.close_materials(reasons)
         self.egress.publish(delta.changed, delta.removed)
 
     def _take_callers(self, namespace: str, pods: tuple[Workload, ...]) -> None:

@@ -9,12 +9,17 @@ import binascii
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from outgate.kube import kinds
+from outgate.kube import kinds, naming
 from outgate.kube.client import Client, Scope
 from outgate.kube.kinds import Item, Kind
+from outgate.kube.rights import MATERIALS
 from outgate.kube.watching import Changes, Follower
 from outgate.traffic.references import ConfigMapKey, FileKey, Material, SecretKey
 
+REFUSED = (
+    "the controller may not read it: kubectl create rolebinding outgate-materials --namespace {namespace}"
+    f" --clusterrole={MATERIALS} --serviceaccount={naming.SYSTEM_NAMESPACE}:{naming.CONTROLLER}"
+)
 Values = Mapping[Material, bytes | None]
 _Held = tuple[type[SecretKey] | type[ConfigMapKey], str, str]
 _KINDS: Mapping[type[SecretKey] | type[ConfigMapKey], Kind] = {
@@ -29,6 +34,8 @@ class Fetched:
 
     client: Client
     take: Callable[[Values], None]
+    closed: Callable[[Mapping[Material, str]], None]
+    """Told of what may not be read, and what to do about it."""
     _wanted: dict[_Held, set[Material]] = field(default_factory=dict)
     _items: dict[_Held, Item | None] = field(default_factory=dict, repr=False)
     _running: dict[_Held, asyncio.Task[None]] = field(default_factory=dict)
@@ -67,8 +74,12 @@ class Fetched:
             self._items[held] = next((each for each in changes.values() if each is not None), None)
             self._tell(held)
 
+        def forbidden() -> None:
+            wanted = self._wanted.get(held, set())
+            self.closed(dict.fromkeys(wanted, REFUSED.format(namespace=namespace)))
+
         scope = Scope(namespace, fields={"metadata.name": name})
-        return Follower(self.client, _KINDS[kind], changed, scope)
+        return Follower(self.client, _KINDS[kind], changed, scope, forbidden=forbidden)
 
     def _tell(self, held: _Held) -> None:
         entries = values(self._items[held], held[0])

@@ -145,6 +145,11 @@ class Mesh:
         self._pods[namespace] = pods
         return self.policing.update_pods((namespace,), self.callers)
 
+    def close_materials(self, reasons: Mapping[Material, str]) -> Delta:
+        """Take in which Secrets and ConfigMaps may not be read, and why."""
+        self.vault.close(reasons)
+        return self.vault.delta()
+
     def update_materials(self, changes: Iterable[tuple[Material, bytes | None]]) -> Delta:
         """Take in what Secrets and ConfigMaps hold now (None: there is none)."""
         self.vault.hold(changes)

@@ -37,6 +37,8 @@ class Follower:
     changed: Callable[[Changes], None]
     scope: Scope = field(default_factory=Scope)
     synced: asyncio.Event = field(default_factory=asyncio.Event)
+    forbidden: Callable[[], None] = lambda: None
+    """Called each time the server refuses to show them."""
     absent: asyncio.Event = field(default_factory=asyncio.Event)
     """Set if the server does not know the kind; it is asked again all the same."""
     lists: int = 0
@@ -58,6 +60,8 @@ class Follower:
                     self._version = ""
                     continue
                 _log.warning("following %s: %s", self._what(), str(error) or type(error).__name__)
+                if api.code(error) == api.FORBIDDEN:
+                    self.forbidden()
                 await asyncio.sleep(self._pause * random.uniform(0.5, 1.5))  # noqa: S311 - not a secret
                 self._pause = min(self._pause * 2, LONGEST_PAUSE)
 

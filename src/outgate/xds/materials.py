@@ -3,7 +3,7 @@
 Without I/O: who reads Secrets and files tells what they hold. What is not held is not served: calls that need it fail.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +24,8 @@ class Vault:
     """What is held, and who wants it; owners are any keys. It says nothing of what it holds, not even by its repr."""
 
     _held: dict[Material, bytes] = field(default_factory=dict, repr=False)
+    _closed: dict[Material, str] = field(default_factory=dict)
+    """What may not be read, and why."""
     _wanted: dict[Any, frozenset[Wanted]] = field(default_factory=dict)
     _owners: dict[Wanted, set[Any]] = field(default_factory=dict)
     _served: dict[Wanted, Resource] = field(default_factory=dict, repr=False)
@@ -58,14 +60,21 @@ class Vault:
         """Take in what Secrets and files hold now (None: there is none)."""
         changed: set[Material] = set()
         for material, value in changes:
-            if value == self._held.get(material):
+            if value == self._held.get(material) and material not in self._closed:
                 continue
+            self._closed.pop(material, None)
             changed.add(material)
             if value is None:
-                del self._held[material]
+                self._held.pop(material, None)
             else:
                 self._held[material] = value
         self._touched |= {each for each in self._owners if changed & {*each.parts}}
+
+    def close(self, reasons: Mapping[Material, str]) -> None:
+        """Take in what may not be read, and why: what was held goes on being served."""
+        fresh = {each for each, reason in reasons.items() if self._closed.get(each) != reason}
+        self._closed.update(reasons)
+        self._touched |= {each for each in self._owners if fresh & {*each.parts}}
 
     def delta(self) -> Delta:
         """Return which resources changed since this was asked for, and which are gone."""

@@ -3,7 +3,7 @@
 from typing import Any
 
 from outgate.kube.controller import SITE
-from outgate.kube.materials import values
+from outgate.kube.materials import REFUSED, values
 from outgate.kube.mesh import Mesh
 from outgate.model.declarations import Source
 from outgate.settings import Settings
@@ -60,3 +60,19 @@ def test_what_a_secret_holds_is_served_and_what_is_missing_is_said() -> None:
     own.update([(SOURCE, None)])
     assert own.vault.materials() == set()
     assert all(each.type_url != SECRET for each in own.update_materials([(KEY, None)]).changed)
+
+
+def test_what_may_not_be_read_is_said_with_what_to_do_and_what_was_read_goes_on() -> None:
+    own = mesh()
+    own.update([(SOURCE, resource({"secretRef": {"name": "ca", "key": "ca.crt"}}))])
+    own.close_materials({KEY: "may not"})
+    assert [each.message for each in own.problems(SOURCE)] == [
+        f"{describe(KEY)} cannot be had, as may not: calls that need it fail"
+    ]
+    own.update_materials([(KEY, None)])
+    assert [each.message for each in own.problems(SOURCE)] == [
+        f"there is no {describe(KEY)}: calls that need it fail"
+    ]
+    assert "kubectl create rolebinding outgate-materials --namespace ns" in REFUSED.format(
+        namespace="ns"
+    )
