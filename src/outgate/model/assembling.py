@@ -8,21 +8,20 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from outgate.model import checking
 from outgate.model.attaching import (
     aimed,
     attachments,
     rules,
-    ruling,
     targets,
     tuned_ports,
-    without_effect,
 )
-from outgate.model.declarations import Declarations, Source, Tuning
+from outgate.model.declarations import Declarations, Source
 from outgate.model.destinations import Destination, External, Peer, is_inside
 from outgate.model.names import Name
-from outgate.resources.problems import Problem, Severity
+from outgate.resources.problems import Problem
 from outgate.traffic.permitting import Policy
-from outgate.traffic.references import NOWHERE, Target
+from outgate.traffic.references import Target
 from outgate.traffic.routing import Rule
 
 
@@ -92,7 +91,7 @@ class Assembly:
         Its own namespace's before one from elsewhere, then the older, then by resource.
         """
         names = (target,) if target.namespace else self._in_slot.get(_slot(target), ())
-        winners = (self._winner(name) for name in names)
+        winners = (self.winner(name) for name in names)
         seen = [each for each in winners if each is not None and _sees(namespace, each)]
         return min(seen, key=lambda each: _preference(each, namespace), default=None)
 
@@ -125,21 +124,22 @@ class Assembly:
             held = self._policies.setdefault(policy.namespace, {})
             held[source] = (*held.get(source, ()), policy)
 
-    def _ranked(self, name: Name) -> list[Source]:
+    def ranked(self, name: Name) -> list[Source]:
         """Return who declares a destination, whoever counts first."""
         return sorted(self._claims.get(name, ()), key=lambda source: self.declared[source].rank)
 
-    def _winner(self, name: Name) -> Destination | None:
+    def winner(self, name: Name) -> Destination | None:
+        """Return the declaration of a destination that counts."""
         if "." in name.name and is_inside(name.name, self.domain):
             # DNS would answer for it in every pod: the cluster's own names are nobody's to declare.
             return None
-        ranked = self._ranked(name)
+        ranked = self.ranked(name)
         return self._claims[name][ranked[0]] if ranked else None
 
     def _derive(self, names: Iterable[Name], policies: frozenset[str]) -> Change:
         changed: list[Destination] = []
         removed: list[Name] = []
-        winners = {name: self._winner(name) for name in names}
+        winners = {name: self.winner(name) for name in names}
         # In the order in which they were made, which every replica finds: the first ones are programmed eagerly.
         for name, winner in sorted(winners.items(), key=_age):
             before = self.effective.pop(name, None)
@@ -176,7 +176,7 @@ class Assembly:
 
         def resolve(target: Target) -> Target:
             named = Name(target.namespace, target.name)
-            found = self._winner(named) if target.granted else self.find(named, viewer)
+            found = self.winner(named) if target.granted else self.find(named, viewer)
             return replace(target, namespace=found.name.namespace if found else "")
 
         return aimed(rule, resolve)
@@ -197,7 +197,7 @@ class Assembly:
         """Find each target; one that names no port is one peer for each port that both have."""
         own = {port.number for port in destination.ports}
         for target in targets(destination.rules):
-            found = self._winner(Name(target.namespace, target.name))
+            found = self.winner(Name(target.namespace, target.name))
             if isinstance(found, External):
                 wanted = {target.port} if target.port else own
                 # Copies of its clusters are made as its own are.
@@ -218,60 +218,11 @@ class Assembly:
         self.checked = touched
         for source in touched:
             declared = self.declared[source]
-            problems = (
-                *self._conflicts(declared),
-                *self._astray(declared),
-                *self._lost(declared),
-            )
             self.found.pop(source, None)
-            if problems:
+            if problems := checking.problems(self, declared):
                 self.found[source] = problems
 
-    def _conflicts(self, declared: Declarations) -> Iterator[Problem]:
-        for each in declared.destinations:
-            first, *_ = self._ranked(each.name)
-            if "." in each.name.name and is_inside(each.name.name, self.domain):
-                message = f"{each.name.name} is a name inside the cluster, or has such below it"
-                yield _problem(declared, "spec.hosts", message, "declare what is outside only")
-            elif first != declared.source:
-                message = f"{each.name.name} is already declared by {first} in this namespace, which counts"
-                hint = "remove one of the two, or have one of them declare both"
-                yield _problem(declared, "spec.hosts", message, hint)
-            elif other := self._hidden_by(each):
-                message = f"{each.name.name} is declared in namespace {other} too, whose callers use that one"
-                yield _problem(declared, "spec.hosts", message, severity=Severity.WARNING)
-
-    def _astray(self, declared: Declarations) -> Iterator[Problem]:
-        namespace = declared.source.namespace
-        for each in attachments(declared):
-            found = self.find(each.target, namespace)
-            path, name = each.path or "spec", each.target.name
-            if found is None:
-                message = f"nothing declares {name} for callers of this namespace"
-                hint = "declare it, or correct the name"
-                yield _problem(declared, path, message, hint, Severity.WARNING)
-            elif not isinstance(found, External):
-                message = f"{name} is inside: only calls to the outside can be changed"
-                yield _problem(declared, path, message, severity=Severity.WARNING)
-            elif isinstance(each, Tuning) and found.name.namespace != namespace:
-                message = f"{name} is of namespace {found.name.namespace}: how it is connected to is said there"
-                yield _problem(declared, path, message)
-            elif isinstance(each, Tuning):
-                for message in without_effect(each, found):
-                    yield _problem(declared, path, message, severity=Severity.WARNING)
-
-    def _lost(self, declared: Declarations) -> Iterator[Problem]:
-        viewer = declared.source.namespace
-        for path, said in ruling(declared):
-            for target in targets(said):
-                named = Name(target.namespace, target.name)
-                found = self._winner(named) if target.granted else self.find(named, viewer)
-                if found is None and target != NOWHERE:
-                    message = f"leads to {target.name}, which nothing declares for callers of this namespace"
-                    hint = "declare it: until then its share of the calls fails"
-                    yield _problem(declared, path, message, hint, Severity.WARNING)
-
-    def _hidden_by(self, destination: Destination) -> str:
+    def hidden_by(self, destination: Destination) -> str:
         """Return the namespace, if any, that sees a destination, and has one of its own of the same host."""
         if not isinstance(destination, External) or not destination.is_host:
             return ""
@@ -304,16 +255,6 @@ def _slot(name: Name) -> Name:
 
 def _meant(target: Target) -> Name:
     return _slot(Name(target.namespace, target.name))
-
-
-def _problem(
-    declared: Declarations,
-    path: str,
-    message: str,
-    hint: str = "",
-    severity: Severity = Severity.ERROR,
-) -> Problem:
-    return Problem(declared.location, str(declared.source), path, message, hint, severity)
 
 
 def _sees(namespace: str, destination: Destination) -> bool:
