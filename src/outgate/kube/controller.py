@@ -189,6 +189,9 @@ class Controller:
         self._locate()
         self._program_now()
         await self._callers.settled()
+        await self._fetched.settled()
+        # With what Secrets hold, before anything is said of resources.
+        self._program_now()
         self.complete.set()
         _log.info("ready: %d external destinations", len(self.mesh.programmed.destinations))
 
@@ -200,10 +203,13 @@ class Controller:
     def _take_materials(self, values: Values) -> None:
         delta = self.mesh.update_materials(values.items())
         self.egress.publish(delta.changed, delta.removed)
+        # What is told of resources may be different now.
+        self._wake.set()
 
     def _close_materials(self, reasons: Mapping[Material, str]) -> None:
         delta = self.mesh.close_materials(reasons)
         self.egress.publish(delta.changed, delta.removed)
+        self._wake.set()
 
     def _take_callers(self, namespace: str, pods: tuple[Workload, ...]) -> None:
         delta = self.mesh.update_callers(namespace, pods)

@@ -38,8 +38,9 @@ class Fetched:
     """Told of what may not be read, and what to do about it."""
     _wanted: dict[_Held, set[Material]] = field(default_factory=dict)
     _items: dict[_Held, Item | None] = field(default_factory=dict, repr=False)
-    _running: dict[_Held, asyncio.Task[None]] = field(default_factory=dict)
+    _running: dict[_Held, tuple[Follower, asyncio.Task[None]]] = field(default_factory=dict)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _begun: asyncio.Event = field(default_factory=asyncio.Event)
 
     def want(self, materials: Iterable[Material]) -> None:
         """Have these, and no others, followed from now on."""
@@ -60,12 +61,25 @@ class Fetched:
         async with asyncio.TaskGroup() as group:
             while True:
                 for held in self._running.keys() - self._wanted.keys():
-                    self._running.pop(held).cancel()
+                    self._running.pop(held)[1].cancel()
                     self._items.pop(held, None)
                 for held in self._wanted.keys() - self._running.keys():
-                    self._running[held] = group.create_task(self._follower(held).run())
+                    follower = self._follower(held)
+                    self._running[held] = (follower, group.create_task(follower.run()))
+                self._begun.set()
                 await self._wake.wait()
                 self._wake.clear()
+
+    async def settled(self) -> None:
+        """Wait until it is known of all that is wanted what it holds, or that it may not be read.
+
+        An egress that has a credential would be told to go on without it.
+        """
+        while self._wanted.keys() - self._running.keys():
+            self._begun.clear()
+            await self._begun.wait()
+        for follower, _ in list(self._running.values()):
+            await follower.answered.wait()
 
     def _follower(self, held: _Held) -> Follower:
         kind, namespace, name = held

@@ -15,7 +15,7 @@ from outgate.model.declarations import Declarations, Source
 from outgate.model.deriving import declare
 from outgate.model.destinations import External
 from outgate.model.gateway.relations import Relations
-from outgate.model.materials import files
+from outgate.model.materials import files, of_policies
 from outgate.model.names import Name
 from outgate.model.workloads import Workload
 from outgate.resources.documents import Document, Lines
@@ -73,13 +73,14 @@ class Mesh:
             *exposed_by(self.assembly, source),
         )
         declared = self.assembly.declared.get(source)
-        owners: set[Name | str] = set()
+        lacking: list[str] = []
         if declared:
             if any(holder(each.name) in self._refused for each in declared.destinations):
                 found += (Problem(_place(source), str(source), "spec.ports", FULL),)
-            owners |= {each.name for each in declared.destinations}
-            owners |= {each.namespace for each in declared.policies}
-        lacking = (message for owner, message in self.vault.problems() if owner in owners)
+            names = {each.name for each in declared.destinations}
+            lacking += (said for owner, said in self.vault.problems() if owner in names)
+            # Those of its namespace want others.
+            lacking += self.vault.lacking(of_policies(declared.policies))
         return (*found, *(Problem(_place(source), str(source), "spec", each) for each in lacking))
 
     def all_problems(self) -> Iterator[Problem]:
@@ -93,8 +94,7 @@ class Mesh:
         lacking_sources = {
             source
             for source, declared in self.assembly.declared.items()
-            if any(each.name in lacking for each in declared.destinations)
-            or any(each.namespace in lacking for each in declared.policies)
+            if not lacking.isdisjoint(_owners(declared))
         }
         found = self.assembly.found.keys() | self.relations.found.keys()
         for source in sorted(self.wrong.keys() | found | refused | lacking_sources):
@@ -133,12 +133,20 @@ class Mesh:
         self._refused = self.programmed.allocation.refused()
         self.vault.follow(change, self.assembly)
         ruled = self.policing.follow(change, self.assembly, self.programmed, self.callers)
+        lent = self.vault.delta()
+        self.affected |= self._judged()
         # Rules come first: what is new must not be called before they are there.
-        return ruled.and_then(delta).and_then(self.vault.delta())
+        return ruled.and_then(delta).and_then(lent)
 
     def callers(self, namespace: str) -> tuple[Workload, ...]:
         """Return the pods of a namespace that has policies."""
         return self._pods.get(namespace, ())
+
+    def _judged(self) -> set[Source]:
+        """Return whose Secrets came, went or are of use now: a look at everything, but only when that changed."""
+        owners, self.vault.judged = self.vault.judged, set()
+        declared = self.assembly.declared.items() if owners else ()
+        return {source for source, each in declared if not owners.isdisjoint(_owners(each))}
 
     def update_callers(self, namespace: str, pods: tuple[Workload, ...]) -> Delta:
         """Take in the pods of a namespace as they are now."""
@@ -218,6 +226,12 @@ class Mesh:
             for each in sorted(wanted, key=str)
             if not any(_holds(one, each) for one in allowed)
         ]
+
+
+def _owners(declared: Declarations) -> set[Name | str]:
+    """Return as whom a resource wants Secrets: destinations by name, policies by namespace."""
+    destinations = {each.name for each in declared.destinations}
+    return destinations | {each.namespace for each in declared.policies}
 
 
 def _holds(outer: Network, inner: Network) -> bool:

@@ -41,6 +41,8 @@ class Follower:
     """Called each time the server refuses to show them."""
     absent: asyncio.Event = field(default_factory=asyncio.Event)
     """Set if the server does not know the kind; it is asked again all the same."""
+    answered: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once the server has told what there is, or that it may not be known."""
     lists: int = 0
     """How often everything was listed: that it does not grow shows that watches go on."""
     _names: set[Name] = field(default_factory=set)
@@ -77,11 +79,14 @@ class Follower:
         self._tell(found | gone)
         self._version, self._pause = version, FIRST_PAUSE
         self.synced.set()
+        self.answered.set()
 
     async def _listed(self) -> tuple[list[Item], str]:
         try:
             return await api.listed(self.client, self.kind, self.scope)
         except api.TROUBLE as error:
+            if api.code(error) in (api.NOT_FOUND, api.FORBIDDEN):
+                self.answered.set()
             if api.code(error) != api.NOT_FOUND or self.absent.is_set():
                 raise
             _log.warning("this Kubernetes has no %s", self._what())

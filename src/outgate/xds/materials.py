@@ -31,6 +31,8 @@ class Vault:
     _served: dict[Wanted, Resource] = field(default_factory=dict, repr=False)
     _flaws: dict[Wanted, str] = field(default_factory=dict)
     _touched: set[Wanted] = field(default_factory=set)
+    judged: set[Any] = field(default_factory=set)
+    """Owners for whom what is wrong became different; who reads it empties it."""
 
     def want(self, owner: Any, wanted: Iterable[Wanted]) -> None:
         """Take in all that an owner wants now."""
@@ -82,8 +84,10 @@ class Vault:
         removed: list[Key] = []
         for each in sorted(self._touched, key=name_of):
             before = self._served.pop(each, None)
-            self._flaws.pop(each, None)
+            flaw = self._flaws.pop(each, None)
             made = self._made(each) if each in self._owners else None
+            if self._flaws.get(each) != flaw:
+                self.judged |= self._owners.get(each, set())
             if made is not None:
                 self._served[each] = made
                 if made != before:
@@ -103,10 +107,17 @@ class Vault:
             for owner in self._owners.get(wanted, ()):
                 yield owner, flaw
 
+    def lacking(self, wanted: Iterable[Wanted]) -> Iterator[str]:
+        """Yield what is wrong with any of these."""
+        return (self._flaws[each] for each in wanted if each in self._flaws)
+
     def _made(self, wanted: Wanted) -> Resource | None:
         missing = [each for each in wanted.parts if each not in self._held]
         if missing:
-            self._flaws[wanted] = f"there is no {describe(missing[0])}: calls that need it fail"
+            said = f"there is no {describe(missing[0])}"
+            if missing[0] in self._closed:
+                said = f"{describe(missing[0])} cannot be had, as {self._closed[missing[0]]}"
+            self._flaws[wanted] = f"{said}: calls that need it fail"
             return _nothing(wanted)
         held = [self._held[each] for each in wanted.parts]
         if flaw := _CHECKS[wanted.use](*held):

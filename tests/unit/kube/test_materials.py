@@ -76,3 +76,35 @@ def test_what_may_not_be_read_is_said_with_what_to_do_and_what_was_read_goes_on(
     assert "kubectl create rolebinding outgate-materials --namespace ns" in REFUSED.format(
         namespace="ns"
     )
+
+
+def policy(name: str, secret: str) -> tuple[Source, dict[str, Any]]:
+    credential = {"secretRef": {"name": secret, "key": "token"}}
+    item = {
+        "apiVersion": "outgate.dev/v1alpha1",
+        "kind": "EgressPolicy",
+        "metadata": {"name": name, "namespace": "ns"},
+        "spec": {"rules": [{"to": [{"host": "api.example.com"}], "credential": credential}]},
+    }
+    return Source("EgressPolicy", "ns", name), item
+
+
+def test_when_a_secret_comes_or_goes_it_is_said_anew_of_those_that_name_it() -> None:
+    own = mesh()
+    (p, first), (q, second) = policy("p", "one"), policy("q", "two")
+    one, two = SecretKey("ns", "one", "token"), SecretKey("ns", "two", "token")
+    own.update([(p, first), (q, second)])
+    own.update_materials([(one, b"x")])
+    own.update([])
+    assert p in own.affected
+    assert own.problems(p) == ()
+    assert [each.message for each in own.problems(q)] == [
+        f"there is no {describe(two)}: calls that need it fail"
+    ]
+    own.update_materials([(one, b"y")])
+    own.update([])
+    assert own.affected == set()
+    own.update_materials([(one, None)])
+    own.update([])
+    assert p in own.affected
+    assert len(own.problems(p)) == 1
