@@ -1,4 +1,4 @@
-"""Builds Kubernetes, its DNS server, what enforces network policies, Helm and the pause program from sources, once."""
+"""Builds Kubernetes, its DNS server, what enforces network policies, Helm and all else that tests run, once."""
 
 import os
 import re
@@ -23,6 +23,9 @@ _HELM_VARIABLES = tuple(
     for part, number in (("Major", 1), ("Minor", 34))
 )
 _ROUTER = "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router"
+RATE_LIMIT = "service_cmd"
+"""The rate-limit service that is made for Envoy, as its module calls the program."""
+_RATE_LIMIT = f"github.com/envoyproxy/ratelimit/src/{RATE_LIMIT}"
 _SECONDS = 3600.0
 # The largest of them takes 2 GB to compile and link.
 _AT_ONCE = min(os.cpu_count() or 1, 4)
@@ -62,6 +65,7 @@ def recipes() -> dict[str, Recipe]:
     own = {name: Recipe(name, (".",)) for name in ("coredns", "pause")}
     own["kube-router"] = Recipe("kube-router", (_ROUTER,))
     helm = Recipe("helm", (f"{_HELM}/cmd/helm",), _HELM_VARIABLES)
+    own[RATE_LIMIT] = Recipe("ratelimit", (_RATE_LIMIT,))
     return {**dict.fromkeys(_COMMANDS, kubernetes), **own, "helm": helm}
 
 
