@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from tests.e2e.mesh.spaces import Space, Spaces
+from tests.e2e.mesh.test_destinations import authority
 from tests.outside.control import Outside
 
 pytestmark = [pytest.mark.root, pytest.mark.envoy]
@@ -177,6 +178,40 @@ def test_tcp_is_denied_before_anything_is_sent(space: Space) -> None:
     said = line(space, protocol="tcp", decision="denied")
     assert said["reason"] == "no rule of an EgressPolicy in this namespace allows it"
     assert said["upstream"] is None
+
+
+PASSED = "[{name: tls, port: 443, protocol: TLS}]"
+
+
+@pytest.mark.parametrize(
+    ("name", "host", "other"),
+    [("echo.test", "echo.test", "a.wild.test"), ("a.wild.test", "*.wild.test", "echo.test")],
+)
+def test_tls_that_is_passed_through_is_judged_by_its_name(
+    space: Space, outside: Outside, name: str, host: str, other: str
+) -> None:
+    outside.open("wild")
+    ca = authority(space.mesh)
+    space.apply(
+        external("echo", "echo.test", ports=PASSED), external("wild", "*.wild.test", ports=PASSED)
+    )
+
+    def asked(host: str) -> int:
+        return space.call(f"https://{host}/", "--cacert", ca).status
+
+    assert asked(name) == asked(other) == 200
+    space.apply(policy("p", {"to": [{"host": host, "ports": [443]}]}))
+    assert (asked(name), asked(other)) == (200, 0)
+    said = line(space, server_name=name, decision="allowed")
+    assert said["reason"] == "egresspolicy/p/rule-1"
+    said = line(space, server_name=other, decision="denied")
+    assert said["reason"] == "no rule of an EgressPolicy in this namespace allows it"
+    assert said["upstream"] is None
+    # One of the names below a wildcard, too.
+    space.apply(policy("q", {"action": "Deny", "to": [{"host": name}]}))
+    assert (asked(name), asked(other)) == (0, 0)
+    said = line(space, server_name=name, decision="denied")
+    assert said["reason"] == "egresspolicy/q/rule-1"
 
 
 TOKEN = "aGVsbG8gc2VjcmV0"  # noqa: S105 - of these tests only
