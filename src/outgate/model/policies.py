@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from outgate.model.workloads import Workload
+from outgate.resources import expressions
 from outgate.traffic.permitting import (
     Callee,
     Effect,
@@ -212,8 +213,7 @@ def text_matches(text: Text, value: str) -> bool:
     """Whether a condition on text holds."""
     wanted = text.value
     if text.comparison is Comparison.REGEX:
-        flags = re.IGNORECASE if text.ignore_case else re.NOFLAG
-        return re.fullmatch(wanted, value, flags) is not None
+        return expressions.matches(wanted, value, ignore_case=text.ignore_case)
     if text.ignore_case:
         wanted, value = wanted.lower(), value.lower()
     match text.comparison:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from outgate.resources import expressions
 from outgate.resources.checks import Checker
 from outgate.resources.documents import Document
 from outgate.resources.metadata import ObjectMeta, parse_metadata
@@ -98,14 +99,11 @@ def token(check: Checker, parent: Fields, path: str, key: str = "name") -> str |
 
 def expression(check: Checker, path: str, text: str) -> None:
     """Note what is wrong with a regular expression."""
-    try:
-        re.compile(text)
-    except (re.error, RecursionError, OverflowError) as error:
-        check.error(path, f"{quote(text)} is not a regular expression: {error}")
-        return
     if _NOT_RE2.search(text):
         message = f"{quote(text)} has look-around or a reference back, which RE2 has not"
         check.error(path, message, "write it without")
+    elif words := expressions.trouble(text):
+        check.error(path, f"{quote(text)} is not a regular expression: {words}")
 
 
 def unsupported(check: Checker, parent: Fields, path: str, keys: Mapping[str, str]) -> None:

@@ -3,6 +3,7 @@
 import re
 import warnings
 
+from outgate.resources import expressions
 from outgate.resources.names import Flaw
 from outgate.resources.paths import quote
 from outgate.resources.schemas import Form
@@ -97,6 +98,9 @@ def _regex_flaw(value: str) -> Flaw | None:
     except (re.error, OverflowError, RecursionError) as error:
         message = f"{quote(value)} is not a regular expression: {error}"
         return Flaw(message, "it is RE2, and must match all of the text")
+    if words := expressions.trouble(value):
+        message = f"{quote(value)} is no regular expression to RE2: {words}"
+        return Flaw(message, "it must match all of the text; see github.com/google/re2/wiki/Syntax")
     return None
 
 
@@ -105,12 +109,8 @@ def wrong_group(pattern: str, substitution: str) -> tuple[str, int]:
 
     Empty where there is none. Envoy would take no route of the host.
     """
-    try:
-        with warnings.catch_warnings():
-            # Of what may come to mean something else in Python, which is not RE2.
-            warnings.simplefilter("ignore")
-            groups = re.compile(pattern).groups
-    except (re.error, OverflowError, RecursionError):
+    groups = expressions.groups(pattern)
+    if groups is None:
         return "", 0
     for found in re.finditer(r"\\(.?)", substitution):
         if found[1] != "\\" and not (found[1].isdecimal() and int(found[1]) <= groups):
