@@ -23,7 +23,10 @@ EGRESS: dict[str, Any] = {
                 "static_layer": {
                     # Envoy takes the end of a tunnel through a proxy on the way for a reset, which overtakes what is
                     # still in an inner listener: the last bytes would be lost. A sidecar must pass resets on.
-                    "envoy.reloadable_features.propagate_upstream_rst_through_tunneled_tcp_proxy": False
+                    "envoy.reloadable_features.propagate_upstream_rst_through_tunneled_tcp_proxy": False,
+                    # Envoy's 100 instructions are few for what users write, and for a choice of namespaces; what they
+                    # write is limited where it is read (`resources.expressions`).
+                    "re2.max_program_size.error_level": 1 << 20,
                 },
             }
         ]
