@@ -67,7 +67,7 @@ def test_a_first_policy_denies_all_that_no_rule_allows(space: Space) -> None:
     assert space.call("http://echo/").status == space.call("http://ws/").status == 200
     space.apply(policy("readers", {"to": TO_ECHO}))
     assert space.call("http://echo/").status == 200
-    assert line(space, service=f"echo.{space.namespace}")["reason"] == "egresspolicy/readers/rule-1"
+    line(space, service=f"echo.{space.namespace}", reason="egresspolicy/readers/rule-1")
     denied = space.call("http://ws/")
     assert denied.status == 403
     assert "no_rule_of_an_EgressPolicy" in denied.body

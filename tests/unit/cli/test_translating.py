@@ -40,7 +40,7 @@ def test_xds_is_the_default_and_names_no_secret() -> None:
     result = call("translate", "-f", "-")
     assert result.exit_code == 0
     shown = yaml.safe_load(result.stdout)["egress"]
-    assert {"clusters", "listeners", "scoped_routes"} == set(shown)
+    assert {"clusters", "filters", "listeners", "scoped_routes"} == set(shown)
     assert "http|externalbin.default|80" in [each["name"] for each in shown["clusters"]]
     assert "pod|sleep.default|capture" in [each["name"] for each in shown["listeners"]]
     assert "private_key" not in result.stdout
