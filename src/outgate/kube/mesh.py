@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from outgate.model.addresses import FULL, holder
-from outgate.model.assembling import Assembly
+from outgate.model.assembling import Assembly, Change
 from outgate.model.declarations import Declarations, Source
 from outgate.model.deriving import declare
-from outgate.model.destinations import External
+from outgate.model.destinations import Destination, External
 from outgate.model.gateway.relations import Relations
 from outgate.model.materials import files, of_policies
 from outgate.model.names import Name
@@ -22,7 +22,7 @@ from outgate.resources.documents import Document, Lines
 from outgate.resources.kinds import Resource, declaring, parse, plural
 from outgate.resources.problems import Location, Problem, Severity
 from outgate.traffic.references import Material, Network
-from outgate.xds import egress
+from outgate.xds import egress, snapshot
 from outgate.xds.clusters import Upstream
 from outgate.xds.egress import Callers, Delta, Programmed, Site
 from outgate.xds.materials import Vault
@@ -52,8 +52,10 @@ class Mesh:
     namespaces: frozenset[str] = frozenset()
     """Those that there are; the next `update` takes them in."""
     _refused: frozenset[Name] = frozenset()
-    _pods: dict[str, tuple[Workload, ...]] = field(default_factory=dict)
     """What got no address, as `addresses.holder` names it."""
+    _failed: dict[Name, tuple[Source, Problem]] = field(default_factory=dict)
+    """What could not be programmed, for a reason that nobody foresaw."""
+    _pods: dict[str, tuple[Workload, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Know which names are inside."""
@@ -77,6 +79,8 @@ class Mesh:
         if declared:
             if any(holder(each.name) in self._refused for each in declared.destinations):
                 found += (Problem(_place(source), str(source), "spec.ports", FULL),)
+            failed = (self._failed.get(each.name) for each in declared.destinations)
+            found += tuple(each[1] for each in failed if each and each[0] == source)
             names = {each.name for each in declared.destinations}
             lacking += (said for owner, said in self.vault.problems() if owner in names)
             # Those of its namespace want others.
@@ -97,12 +101,15 @@ class Mesh:
             if not lacking.isdisjoint(_owners(declared))
         }
         found = self.assembly.found.keys() | self.relations.found.keys()
+        found |= {source for source, _ in self._failed.values()}
         for source in sorted(self.wrong.keys() | found | refused | lacking_sources):
             yield from self.problems(source)
 
     def owner(self, name: Name) -> Source:
         """Return the resource that declares a destination."""
-        found = self.programmed.destinations.get(name)
+        return self._owner(name, self.programmed.destinations.get(name))
+
+    def _owner(self, name: Name, found: Destination | None) -> Source:
         said = found.source if isinstance(found, External) else ""
         kind, _, own = said.partition("/")
         known = {each.lower(): each for _, each, _ in declaring()}
@@ -122,14 +129,7 @@ class Mesh:
         change = self.assembly.update(derived)
         self.affected = {source for source, _ in typed} | self.relations.touched
         self.affected |= self.assembly.checked
-        self.programmed, delta = egress.program(
-            self.programmed,
-            change.changed,
-            change.removed,
-            self.site,
-            self.upstream,
-            Callers(self.namespaces),
-        )
+        delta = self._program(change)
         self._refused = self.programmed.allocation.refused()
         self.vault.follow(change, self.assembly)
         ruled = self.policing.follow(change, self.assembly, self.programmed, self.callers)
@@ -137,6 +137,38 @@ class Mesh:
         self.affected |= self._judged()
         # Rules come first: what is new must not be called before they are there.
         return ruled.and_then(delta).and_then(lent)
+
+    def _program(self, change: Change) -> Delta:
+        """Program what has become of destinations; what cannot be is left out, and all others are programmed."""
+        try:
+            return self._program_some(change.changed, change.removed)
+        except Exception as error:
+            if len(change.changed) + len(change.removed) > 1:
+                one_by_one = [Change(removed=(each,)) for each in change.removed]
+                one_by_one += [Change((each,)) for each in change.changed]
+                made: dict[egress.Key, snapshot.Resource | None] = {}
+                for each in one_by_one:
+                    delta = self._program(each)
+                    made.update((egress.key_of(one), one) for one in delta.changed)
+                    made.update(dict.fromkeys(delta.removed))
+                changed = tuple(each for each in made.values() if each is not None)
+                return Delta(changed, tuple(key for key, each in made.items() if each is None))
+            for destination in change.changed:
+                delta = self._program_some((), (destination.name,))
+                source = self._owner(destination.name, destination)
+                message = f"cannot be programmed: {type(error).__name__}: {error!s:.200}"
+                problem = Problem(_place(source), str(source), "spec", message)
+                self._failed[destination.name] = source, problem
+                return delta
+            raise
+
+    def _program_some(self, changed: tuple[Destination, ...], removed: tuple[Name, ...]) -> Delta:
+        self.programmed, delta = egress.program(
+            self.programmed, changed, removed, self.site, self.upstream, Callers(self.namespaces)
+        )
+        for name in (*(each.name for each in changed), *removed):
+            self._failed.pop(name, None)
+        return delta
 
     def callers(self, namespace: str) -> tuple[Workload, ...]:
         """Return the pods of a namespace that has policies."""

@@ -11,6 +11,7 @@ from outgate.model.declarations import Source
 from outgate.model.names import Name
 from outgate.resources.problems import Severity
 from outgate.settings import Settings
+from outgate.xds import holding
 from outgate.xds.building import CLUSTER, LISTENER
 from outgate.xds.clusters import Upstream
 
@@ -206,3 +207,49 @@ def test_private_ranges_that_the_installation_does_not_let_pass_are_said(
     found = mesh.problems(source)
     assert [each.severity for each in found] == ([Severity.WARNING] if closed else [])
     assert all(f"OUTGATE_GUARD_ALLOW={closed}" in each.hint for each in found)
+
+
+def test_what_cannot_be_programmed_leaves_all_others_as_they_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    own = mesh()
+    made = holding.resources
+
+    def fail(held: Any, *rest: Any) -> Any:
+        if held.name == BIN:
+            raise ValueError("Value out of range: 4718592000")
+        return made(held, *rest)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(holding, "resources", fail)
+        delta = update(own, [(BIN, service(BIN)), (OTHER, service(OTHER))])
+        assert names(delta, CLUSTER) == ["http|externalbin.other|80"]
+        (problem,) = problems(own)[BIN]
+        assert "cannot be programmed: ValueError: Value out of range" in problem.message
+        assert problem.severity is Severity.ERROR
+    delta = update(own, [(BIN, service(BIN, "other.example.com"))])
+    assert names(delta, CLUSTER) == ["http|externalbin.default|80"]
+    assert problems(own) == {}
+
+
+def test_endpoints_whose_weights_are_too_many_end_nothing() -> None:
+    own = mesh()
+    where = [
+        {"address": "a.example", "weight": 2**20, "locality": f"r{n % 2}"} for n in range(9000)
+    ]
+    port = {"number": 80, "name": "http", "protocol": "HTTP"}
+    entry = {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "ServiceEntry",
+        "metadata": {"name": "e", "namespace": "default"},
+        "spec": {
+            "hosts": ["a.example.com"],
+            "ports": [port],
+            "resolution": "DNS",
+            "endpoints": where,
+        },
+    }
+    source = Source("ServiceEntry", "default", "e")
+    own.update([(source, entry)])
+    (problem,) = own.problems(source)
+    assert problem.path == "spec.endpoints"

@@ -15,6 +15,8 @@ from outgate.traffic.references import Network
 
 _PATH = "spec.endpoints"
 _MAX_WEIGHT = 2**20
+_MAX_TOTAL = 2**32 - 1
+"""Envoy's, of all endpoints together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,8 @@ def parse_endpoints(
     elif resolution in ("NONE", "DYNAMIC_DNS") and items:
         message = f"endpoints are not called with resolution {resolution}"
         check.error(_PATH, message, "write resolution: STATIC or DNS, or remove them")
+    if sum(each.weight for each in found if each) > _MAX_TOTAL:
+        check.error(_PATH, f"weights are more than {_MAX_TOTAL} together", "write smaller ones")
     return tuple(each for each in found if each is not None)
 
 
