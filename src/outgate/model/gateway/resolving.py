@@ -125,8 +125,9 @@ def resolve(route: Route, reference: Reference, known: Known) -> Target | Refusa
             f"{meant.kind} of {meant.group or 'v1'} cannot be a backend: Service and XBackend can"
         )
         return Refusal(Reason.INVALID_KIND, message, path)
-    # What is a parent may be called from there anyhow: a consumer's route may lead back to it.
-    is_parent = any(parent.object == meant for parent in route.parents)
+    # A Service that is a parent may be called from there anyhow: a consumer's route may lead back to it. Not so another
+    # namespace's XBackend, which no route of this one is attached to.
+    is_parent = meant.kind != "XBackend" and any(each.object == meant for each in route.parents)
     if not is_parent and not known.allows(kind, namespace, meant):
         message = f"namespace {meant.namespace} has no ReferenceGrant for {kind}s of {namespace} to {meant}"
         return Refusal(Reason.REF_NOT_PERMITTED, message, path)

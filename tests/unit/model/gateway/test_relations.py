@@ -146,3 +146,37 @@ def test_what_is_attached_to_a_service_inside_a_cluster_is_for_others() -> None:
     assert not [each for source, each in changes if source.kind == "Routes" and each]
     consumer = Source("HTTPRoute", "other", "consumer")
     assert all(each.path != "spec.parentRefs[0]" for each in relations.refusals(consumer))
+
+
+def test_to_name_an_xbackend_of_another_namespace_as_a_parent_is_no_leave_to_call_it() -> None:
+    theirs = {"group": "gateway.networking.x-k8s.io", "kind": "XBackend", "name": "private"}
+    theirs |= {"namespace": "theirs"}
+    backend = {
+        "apiVersion": "gateway.networking.x-k8s.io/v1alpha1",
+        "kind": "XBackend",
+        "metadata": {"name": "private", "namespace": "theirs"},
+        "spec": {
+            "type": "ExternalHostname",
+            "externalHostname": {"hostname": "private.example.com"},
+            "port": {"port": 80},
+            "protocol": "HTTP",
+        },
+    }
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "s"},
+        "spec": {"type": "ExternalName", "externalName": "s.example.com", "ports": [{"port": 80}]},
+    }
+    route = {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "HTTPRoute",
+        "metadata": {"name": "r"},
+        "spec": {
+            "parentRefs": [{"group": "", "kind": "Service", "name": "s"}, theirs],
+            "rules": [{"backendRefs": [theirs | {"port": 80}]}],
+        },
+    }
+    found = resources(yaml.safe_dump_all([backend, service, route]))
+    reasons = {reason for _, reason in refused(found, "HTTPRoute", "r")}
+    assert reasons == {Reason.NOT_ALLOWED_BY_LISTENERS, Reason.REF_NOT_PERMITTED}
