@@ -29,9 +29,25 @@ from outgate.traffic.routing import Comparison, Field, Text
 NO_POLICY, NO_RULE = "declared", "no rule of an EgressPolicy in this namespace allows it"
 """What decides where no policy is enforced, and where no rule allows a call."""
 
-AMBIGUOUS = r".*(//|/\.\.?(/|$)|\\|;|%(2[dDeEfF5]|3[0-9]|4[1-9a-fA-F]|5[0-9aAcCfF]|6[1-9a-fA-F]|7[0-9aAeE]|00)).*"
-"""Paths that servers read in more than one way: empty and dot segments, parameters, and encoded letters, digits, dots,
-slashes and percent signs. A condition on such a path never allows, and always denies."""
+AMBIGUOUS = (
+    r".*(//|/\.\.?(/|$)|\\|;|%(2[dDeEfF5]|3[0-9]|4[1-9a-fA-F]|5[0-9aAcCfF]|6[1-9a-fA-F]|7[0-9aAeE]|00"
+    r"|[cC][01]|[^0-9a-fA-F]|.([^0-9a-fA-F]|$)|$)).*"
+)
+"""Paths that servers read in more than one way: empty and dot segments, parameters, encoded letters, digits, dots,
+slashes and percent signs, and what is no encoding, or one of too many bytes. A condition on such a path never allows,
+and always denies."""
+_DELIMITERS = r"|.*%(2[146-9a-cA-C]|3[aAdD]|40).*"
+"""What a rule that denies a path with a `:`, say, takes for ambiguous too: such characters, encoded."""
+
+
+def ambiguous(paths: Iterable[Text], *, denies: bool) -> str:
+    """Return the regular expression of paths that are ambiguous to a rule with these conditions on paths."""
+    literal, regex = set("!$&'()*+,:=@"), set("!&',:=@")
+    looked_at = (
+        set(each.value) & (regex if each.comparison is Comparison.REGEX else literal)
+        for each in paths
+    )
+    return AMBIGUOUS + _DELIMITERS if denies and any(looked_at) else AMBIGUOUS
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,20 +209,59 @@ def _is_called(callee: Callee, namespace: str, call: Call) -> bool:
 
 
 def _fits(request: Request, call: Call, *, denies: bool) -> bool:
-    if request.methods and call.method not in request.methods:
+    if request.methods and not _has_method(request.methods, call.method, denies=denies):
         return False
     if request.paths:
-        if re.fullmatch(AMBIGUOUS, call.path):
+        if re.fullmatch(ambiguous(request.paths, denies=denies), call.path):
             if not denies:
                 return False
         elif not any(text_matches(each, call.path) for each in request.paths):
             return False
-    return all(_holds(each, call.headers) for each in request.headers)
+    return all(_holds(each, call.headers, denies=denies) for each in request.headers)
 
 
-def _holds(condition: Field, headers: Mapping[str, str]) -> bool:
+def _has_method(methods: tuple[str, ...], method: str, *, denies: bool) -> bool:
+    # There are servers to which "delete" is DELETE.
+    return method in methods or (denies and method.upper() in {each.upper() for each in methods})
+
+
+def is_among(condition: Field, *, denies: bool) -> bool:
+    """Whether one of several values of a header is enough, so that no other one beside it hides it from a rule."""
+    return denies is not condition.inverted
+
+
+def _holds(condition: Field, headers: Mapping[str, str], *, denies: bool) -> bool:
     value = headers.get(condition.name.lower())
-    return (value is not None and text_matches(condition.text, value)) is not condition.inverted
+    if value is None:
+        return condition.inverted
+    among = is_among(condition, denies=denies)
+    values = _among(value) if among else (value,)
+    return any(text_matches(condition.text, each) for each in values) is not condition.inverted
+
+
+def _among(value: str) -> Iterator[str]:
+    """Yield each part of a header of several values, as they are one with commas by then."""
+    parts = value.split(",")
+    for start in range(len(parts)):
+        for end in range(start + 1, len(parts) + 1):
+            part = ",".join(parts[start:end])
+            yield part
+            yield part.strip(" \t")
+
+
+def among_expression(text: Text) -> str:
+    """Return the regular expression of what has a value that a condition holds for among others."""
+    literal = re.escape(text.value)
+    forms = {
+        Comparison.EXACT: literal,
+        Comparison.PREFIX: f"{literal}.*",
+        Comparison.PATH_PREFIX: f"{re.escape(text.value.rstrip('/'))}(/.*)?",
+        Comparison.SUFFIX: f".*{literal}",
+        Comparison.REGEX: f"(?:{text.value})",
+        Comparison.PRESENT: ".*",
+    }
+    expression = rf"(.*,)?[ \t]*{forms[text.comparison]}[ \t]*(,.*)?"
+    return f"(?i){expression}" if text.ignore_case else expression
 
 
 def text_matches(text: Text, value: str) -> bool:

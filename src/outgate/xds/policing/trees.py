@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from google.protobuf import any_pb2
 from google.protobuf.message import Message
 
-from outgate.model.policies import AMBIGUOUS
+from outgate.model.policies import ambiguous, among_expression, is_among
 from outgate.traffic.permitting import Request
 from outgate.traffic.routing import Comparison, Field, Text
 from outgate.xds import building, naming
@@ -180,22 +180,28 @@ def request(conditions: Request, *, denies: bool) -> Predicate | None:
     """Return whether a request is such; None where nothing is said, which all are."""
     wanted: list[Predicate] = []
     if conditions.methods:
-        each = (header(":method", Text(Comparison.EXACT, one)) for one in conditions.methods)
+        compared = (Text(Comparison.EXACT, one, ignore_case=denies) for one in conditions.methods)
+        each = (header(":method", one) for one in compared)
         wanted.append(some(each))
     if conditions.paths:
         wanted.append(_paths(conditions.paths, denies=denies))
-    wanted += [_header(each) for each in conditions.headers]
+    wanted += [_header(each, denies=denies) for each in conditions.headers]
     return every(wanted)
 
 
 def _paths(paths: Iterable[Text], *, denies: bool) -> Predicate:
-    such = some(state(naming.STATE_PATH, each) for each in paths)
-    ambiguous = state(naming.STATE_PATH, Text(Comparison.REGEX, AMBIGUOUS))
+    several = tuple(paths)
+    such = some(state(naming.STATE_PATH, each) for each in several)
+    unclear = Text(Comparison.REGEX, ambiguous(several, denies=denies))
+    either = state(naming.STATE_PATH, unclear)
     if denies:
-        return some((such, ambiguous))
-    return _Predicate(and_matcher=_Predicate.PredicateList(predicate=[such, negated(ambiguous)]))
+        return some((such, either))
+    return _Predicate(and_matcher=_Predicate.PredicateList(predicate=[such, negated(either)]))
 
 
-def _header(condition: Field) -> Predicate:
-    found = header(condition.name.lower(), condition.text)
+def _header(condition: Field, *, denies: bool) -> Predicate:
+    text = condition.text
+    if is_among(condition, denies=denies) and text.comparison is not Comparison.PRESENT:
+        text = Text(Comparison.REGEX, among_expression(text))
+    found = header(condition.name.lower(), text)
     return negated(found) if condition.inverted else found

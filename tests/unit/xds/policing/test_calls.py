@@ -58,12 +58,17 @@ PATHS = (
     "/%61dmin",
     "/x;y",
     "/q?a=/b",
+    "/x:kill",
+    "/x%3Akill",
+    "/x%zz",
+    "/%c0%ae",
 )
 TEXTS = (
     Text(Comparison.EXACT, "/admin"),
     Text(Comparison.PREFIX, "/repos"),
     Text(Comparison.PATH_PREFIX, "/repos"),
     Text(Comparison.SUFFIX, "a"),
+    Text(Comparison.SUFFIX, ":kill"),
     Text(Comparison.REGEX, "/r.*|/admin"),
     Text(Comparison.EXACT, "/ADMIN", ignore_case=True),
     Text(Comparison.REGEX, "/REPOS.*", ignore_case=True),
@@ -73,6 +78,8 @@ HEADERS = (
     Field("x-a", Text(Comparison.PRESENT)),
     Field("X-A", Text(Comparison.EXACT, "b"), inverted=True),
     Field("x-a", Text(Comparison.PREFIX, "B", ignore_case=True)),
+    Field("x-a", Text(Comparison.REGEX, "b|d")),
+    Field("x-a", Text(Comparison.SUFFIX, "b")),
 )
 SUBJECTS = (
     Subject(),
@@ -260,7 +267,9 @@ def test_envoy_decides_as_the_model_does(
             caller = chosen.choice(pods(namespace))
             (place, source), host = chosen.choice(tuple(DESTINATIONS.items()))
             port, path = chosen.choice((80, 443)), chosen.choice(PATHS)
-            headers = chosen.choice(({}, {"x-a": "b"}, {"x-a": "bc"}))
+            headers = chosen.choice(
+                ({}, {"x-a": "b"}, {"x-a": "bc"}, {"x-a": "c, b"}, {"x-a": "b,c"})
+            )
             method = chosen.choice(("GET", "POST", "DELETE"))
             call = Call(
                 place, source, host, port, True, method, path.partition("?")[0], headers=headers
