@@ -15,6 +15,8 @@ from outgate.traffic.special import REFUSED
 from outgate.traffic.upstream import Resolution
 from outgate.xds import building, clusters, denials, http, inner, naming, pipeline, routes
 from outgate.xds.clusters import Upstream
+from outgate.xds.policing import facts
+from outgate.xds.policing.filters import ADDRESS, of_connections
 from outgate.xds.snapshot import Resource
 
 SNIFF_SECONDS = 0.02
@@ -152,4 +154,9 @@ def _filters(service: External, port: Port, log: str, upstream: Upstream) -> lis
         said, kind = denials.tls_log(log, caller), "tls"
     else:
         said, kind = denials.connection_log(log, caller), "tcp"
-    return [pipeline.tcp_proxy(settings, kind, said, cluster(service, port))]
+    # What is called is known here only, so it is here that policies decide.
+    known = pipeline.setting(
+        pipeline.state(naming.STATE_CLUSTER, cluster(service, port), shared=False),
+        pipeline.state(naming.STATE_RESOURCE, facts.callee(service), shared=False),
+    )
+    return [known, *of_connections(ADDRESS), pipeline.tcp_proxy(settings, kind, said)]

@@ -94,12 +94,13 @@ def connection_chain(
     """Return the filters of connections that are not HTTP: to the cluster that their address and port name.
 
     `local`: for addresses of a local region, where it names the caller's namespace too; as in `tls_chain`. With
-    `cluster` they all go there.
+    `cluster` they all go there, to a listener that decides on them.
     """
     key = naming.raw_prefix(caller.namespace if local else "") + "%DOWNSTREAM_LOCAL_ADDRESS%"
     chosen = _choosing(caller, cluster or key)
     proxy = tcp_proxy(settings, "tcp", denials.connection_log(log, caller))
-    return [chosen, *filters.of_connections(filters.TCP), proxy]
+    decided = [] if cluster else filters.of_connections(filters.TCP)
+    return [chosen, *decided, proxy]
 
 
 def tls_chain(
@@ -118,6 +119,11 @@ def _choosing(caller: Caller, cluster: str) -> dict[str, Any]:
         state(naming.STATE_ORIGINAL, "%DOWNSTREAM_LOCAL_ADDRESS%"),
         *_caller_state(caller),
     ]
+    return setting(*actions)
+
+
+def setting(*actions: dict[str, Any]) -> dict[str, Any]:
+    """Return the network filter that does what `state` returns, for each connection."""
     config = typed(
         "extensions.filters.network.set_filter_state.v3.Config", on_new_connection=actions
     )

@@ -31,13 +31,13 @@ def external(*hosts: str, **more: Any) -> str:
     )
 
 
-def policy(rule: dict[str, Any]) -> str:
+def policy(*rules: dict[str, Any]) -> str:
     return json.dumps(
         {
             "apiVersion": "outgate.dev/v1alpha1",
             "kind": "EgressPolicy",
             "metadata": {"name": "only"},
-            "spec": {"rules": [rule]},
+            "spec": {"rules": rules},
         }
     )
 
@@ -334,3 +334,21 @@ class TestAddresses:
         space.apply(policy({"action": "Allow"}))
         assert space.call(f"http://{address}/").status == 200
         assert space.tcp(address, 7777, "hello")["received"] == ["hello"]
+
+    def test_a_rule_about_the_resource_holds_for_its_addresses(
+        self, mesh: Mesh, space: Space, outside: Outside
+    ) -> None:
+        outside.open("web")
+        address = outside.internet.plan.records()["tcp.test", "A"][0]
+        ports = ["HTTP:80", "TLS:443", "TCP:7777"]
+        space.apply(external("far.test", addresses=[f"{address}/32"], ports=ports))
+        for to in ({"externalService": "outside"}, {"host": "far.test"}):
+            space.apply(policy({}, {"action": "Deny", "to": [to]}))
+            assert space.tcp(address, 7777, "hello")["received"] in ([], [""])
+            said = denied(mesh, space, destination=f"{address}:7777")
+            assert said["reason"] == "egresspolicy/only/rule-2"
+            assert space.call(f"https://{address}/", "-k").status == 0
+            assert space.call(f"http://{address}/").status == 403
+        space.apply(policy({"to": [{"externalService": "outside"}]}))
+        assert space.tcp(address, 7777, "hello")["received"] == ["hello"]
+        assert space.call(f"http://{address}/").status == 200

@@ -19,6 +19,7 @@ from outgate.traffic.references import Protocol
 from outgate.xds import naming
 from outgate.xds.building import typed
 from outgate.xds.policing.calls import UNKNOWN_POD
+from outgate.xds.policing.facts import callee as callee_of
 from outgate.xds.policing.facts import host, source
 
 CHUNK = 40
@@ -65,6 +66,28 @@ def by_address(places: Iterable[Place]) -> Condition:
             for at in _at(place.address, port.number)
         ]
         return f"destination.address in [{', '.join(map(_text, sorted(found)))}]" if found else ""
+
+    return condition
+
+
+def by_network(places: Iterable[Place]) -> Condition:
+    """Return how connections by an address in a network are judged: their listener says the resource (`addressed`)."""
+    known = tuple(
+        each.destination
+        for each in places
+        if isinstance(each.destination, External) and each.destination.networks
+    )
+
+    def condition(callee: Callee, namespace: str) -> str:
+        ports = f"destination.port in {_numbers(callee.ports)}" if callee.ports else ""
+        if not callee.name and not callee.host:
+            return ports or "true"
+        found = sorted({callee_of(each) for each in known if means(callee, namespace, each)})
+        if not found:
+            return ""
+        named = ", ".join(f"b{_text(each)}" for each in found)
+        is_one = f"filter_state['{naming.STATE_RESOURCE}'] in [{named}]"
+        return f"{is_one} && {ports}" if ports else is_one
 
     return condition
 

@@ -9,7 +9,7 @@ from outgate.xds.building import PREFIX
 
 CALLER, CALL, HTTP = "policy-caller", "policy-call", "policy-http"
 LIMITS, GLOBAL, CREDENTIALS = "policy-limits", "policy-global", "policy-credentials"
-TCP, TLS = "policy-tcp", "policy-tls"
+TCP, TLS, ADDRESS = "policy-tcp", "policy-tls", "policy-address"
 
 _FILTERS = f"{PREFIX}envoy.extensions.filters"
 RBAC = f"{_FILTERS}.http.rbac.v3.RBAC"
@@ -38,5 +38,5 @@ def of_calls() -> list[dict[str, Any]]:
 
 
 def of_connections(name: str) -> list[dict[str, Any]]:
-    """Return the network filter that decides on connections, TCP or TLS; it stands right before the proxy."""
+    """Return the network filter that decides on connections of a kind; it stands right before the proxy."""
     return [_discovered(name, NETWORK_STATE)]

@@ -214,4 +214,9 @@ def _of_connections(
     inside = connections.decided_inside(places)
     tcp = connections.actions(policies, pods, connections.by_address(places), inside)
     tls = connections.actions(policies, pods, connections.by_name(places))
-    return [_parsed(filters.TCP, tcp), _parsed(filters.TLS, tls)]
+    own = connections.actions(policies, pods, connections.by_network(places))
+    return [
+        _parsed(filters.TCP, tcp),
+        _parsed(filters.TLS, tls),
+        _parsed(filters.ADDRESS, own),
+    ]
