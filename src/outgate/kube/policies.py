@@ -5,6 +5,7 @@ those after the translation of a Service, as most plugins see them. Pods are nam
 some plugins know them by labels alone.
 """
 
+import contextlib
 import enum
 import ipaddress
 from collections.abc import Iterable, Sequence
@@ -20,6 +21,7 @@ from outgate.xds import naming as xds_naming
 Spec = dict[str, Any]
 Place = tuple[str, int]
 """An address, and a port of TCP."""
+_EVERY_PORT = [{"protocol": "TCP", "port": 1, "endPort": 65535}]
 
 
 class Held(enum.StrEnum):
@@ -58,13 +60,16 @@ def captured(
 def egress(settings: Settings, inside: Iterable[Network]) -> Spec:
     """Return the policy of the egress Envoys: to the outside alone, whatever a declared name resolves to.
 
-    What is inside is refused also where its addresses are public ones; `guard_allow` comes before all that.
+    And to the rate-limit service, if that is a Service of the cluster or an address. What is inside is refused also
+    where its addresses are public ones; `guard_allow` comes before all that.
     """
     allowed = [ipaddress.ip_network(each) for each in settings.guard_allow]
-    outside = {"ports": [{"protocol": "TCP", "port": 1, "endPort": 65535}]}
+    outside = {"ports": _EVERY_PORT}
     rules = [_dns(settings), _to_controller(), {"to": _outside(inside), **outside}]
     if allowed:
         rules.append({"to": _blocks(allowed), **outside})
+    if settings.rate_limit_service:
+        rules += _counting(settings.rate_limit_service)
     if settings.resolvers:
         resolvers = map(ipaddress.ip_network, settings.resolvers)
         rules.append({"to": _blocks(resolvers), "ports": _ports(53, "UDP", "TCP")})
@@ -92,6 +97,19 @@ def controller() -> Spec:
         "policyTypes": ["Ingress"],
         "ingress": [{"ports": [port for number in numbers for port in _ports(number)]}],
     }
+
+
+def _counting(place: str) -> list[Spec]:
+    """Return the way to a rate-limit service; none where the way outside is enough."""
+    host, _, port = place.rpartition(":")
+    host = host.strip("[]")
+    with contextlib.suppress(ValueError):
+        return [{"to": _blocks([ipaddress.ip_network(host)]), "ports": _ports(int(port))}]
+    labels = host.rstrip(".").split(".")
+    if labels[2:3] != ["svc"]:
+        return []
+    # Its pods may listen on another port than the Service.
+    return [{"to": [{"namespaceSelector": _in(labels[1])}], "ports": _EVERY_PORT}]
 
 
 def _dns(settings: Settings) -> Spec:

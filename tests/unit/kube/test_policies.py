@@ -14,6 +14,7 @@ from outgate.kube.policing import OWN, Policies
 from outgate.model.names import Name
 from outgate.settings import Settings
 
+NAMESPACE_TOOLS = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "tools"}}}
 INSIDE = tuple(map(ipaddress.ip_network, ("10.96.0.0/16", "203.0.113.0/24", "2001:db8::/64")))
 
 
@@ -55,6 +56,23 @@ class TestEgress:
             each for each in spec["egress"] if cidrs([each]) == [{"cidr": "192.168.0.53/32"}]
         )
         assert [each["port"] for each in rule["ports"]] == [53, 53]
+
+    @pytest.mark.parametrize(
+        ("place", "added"),
+        [
+            ("limits.tools.svc.cluster.local:8081", [NAMESPACE_TOOLS]),
+            ("limits.tools.svc:8081", [NAMESPACE_TOOLS]),
+            ("10.1.2.3:8081", [{"ipBlock": {"cidr": "10.1.2.3/32"}}]),
+            ("[fd00::1]:8081", [{"ipBlock": {"cidr": "fd00::1/128"}}]),
+            ("limits.example.com:8081", []),
+        ],
+    )
+    def test_it_reaches_the_rate_limit_service(
+        self, place: str, added: list[dict[str, Any]]
+    ) -> None:
+        before = policies.egress(Settings(), INSIDE)["egress"]
+        rules = policies.egress(Settings(rate_limit_service=place), INSIDE)["egress"]
+        assert [to for each in rules if each not in before for to in each["to"]] == added
 
     def test_every_exception_is_inside_of_what_it_is_taken_from(self) -> None:
         """Else the API server refuses the policy."""
