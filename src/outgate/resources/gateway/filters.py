@@ -1,5 +1,6 @@
 """What a rule, or one of its backends, changes in requests and answers: `filters`."""
 
+import re
 from dataclasses import dataclass, field
 
 from outgate.resources.checks import Checker
@@ -7,12 +8,14 @@ from outgate.resources.gateway import reading, references
 from outgate.resources.gateway.reading import Fields
 from outgate.resources.gateway.routes import Mirrored
 from outgate.resources.hosts import hostname
-from outgate.resources.paths import child, item
+from outgate.resources.native.http_forms import HEADER_VALUE, SET_HEADER
+from outgate.resources.paths import child, item, quote
 from outgate.traffic.routing import Comparison, Edits, Match, Redirect, Rewrite
 
 _EDITS = ("RequestHeaderModifier", "ResponseHeaderModifier")
 _STATUSES = (301, 302, 303, 307, 308)
 _MOST = 16
+_CONTROL = re.compile(r"[\x00-\x20\x7f]")
 # By type, the field that holds what it says.
 TYPES = {
     "RequestHeaderModifier": "requestHeaderModifier",
@@ -106,6 +109,8 @@ def _edits(check: Checker, given: Fields, path: str) -> Edits:
     if not isinstance(removed, list) or not all(isinstance(each, str) for each in removed):
         check.error(child(path, "remove"), "must be a list of names")
         removed = []
+    for index, name in enumerate(removed):
+        check.flaw(item(child(path, "remove"), index), SET_HEADER.flaw(name))
     return Edits(put, add, tuple(each.lower() for each in removed))
 
 
@@ -116,6 +121,11 @@ def _headers(check: Checker, given: Fields, path: str, key: str) -> tuple[tuple[
         check.unknown_fields(entry, at, ("name", "value"))
         name = reading.token(check, entry, at)
         value = reading.required(check, entry, at, "value")
+        if name and name.lower() != "host":
+            # A length that is not the body's would have what follows taken for somebody else's request.
+            check.flaw(child(at, "name"), SET_HEADER.flaw(name))
+        if value:
+            check.flaw(child(at, "value"), HEADER_VALUE.flaw(value))
         if name and value:
             found.setdefault(name.lower(), value)
     return tuple(found.items())
@@ -200,6 +210,8 @@ def _modifier(
     if text is None:
         check.error(child(here, key), f"is required for type {kind}")
         return None, None
+    if _CONTROL.search(text):
+        check.error(child(here, key), f"{quote(text)} has a control character, as no path has")
     if kind == "ReplaceFullPath":
         return text, None
     prefixes = [

@@ -11,7 +11,7 @@ from outgate.resources.hosts import hostname
 from outgate.resources.istio.editing import edits, host_in
 from outgate.resources.istio.reading import duration, host, percentage, regex, whole
 from outgate.resources.istio.resilience import DEFAULT_RETRIES, parse_fault, parse_retries
-from outgate.resources.native.http_forms import PATH, wrong_group
+from outgate.resources.native.http_forms import HEADER_VALUE, PATH, wrong_group
 from outgate.resources.paths import child, item, quote
 from outgate.resources.ports import MAX_PORT
 from outgate.traffic.references import Target
@@ -200,7 +200,8 @@ def _redirect(check: Checker, route: Mapping[str, Any], path: str) -> Redirect |
         uri, prefix = "", uri.removeprefix(_PREFIX)
     for key, text in (("uri", uri), ("prefixRewrite", prefix)):
         if text:
-            check.flaw(child(here, key), PATH.flaw(text.partition("?")[0]))
+            before, _, query = text.partition("?")
+            check.flaw(child(here, key), PATH.flaw(before) or HEADER_VALUE.flaw(query))
     code = whole(check, value, here, "redirectCode", (0, 599)) or 301
     if code not in _CODES:
         message = f"{code} is no redirection: write {', '.join(map(str, _CODES))}"

@@ -9,6 +9,8 @@ from outgate.resources.native.http_forms import SET_HEADER
 from outgate.resources.paths import child, item, quote
 from outgate.traffic.routing import Edits
 
+_LONGEST_VALUE = 16384
+"""What Envoy takes."""
 _HOSTS = ("host", ":authority")
 
 
@@ -49,6 +51,9 @@ def _entries(
             continue
         if "\r" in text or "\n" in text or "\0" in text:
             check.error(child(here, name), "has a line break, which no header has")
+            continue
+        if len(text.replace("%", "%%").encode()) > _LONGEST_VALUE:
+            check.error(child(here, name), f"has more than {_LONGEST_VALUE} bytes")
             continue
         if "%" in text:
             message = "is sent as it is written: Envoy's variables are not filled in"

@@ -7,12 +7,14 @@ from typing import Any
 from outgate.resources.checks import Checker
 from outgate.resources.istio.reading import condition, flag, texts, whole
 from outgate.resources.names import dns_label
+from outgate.resources.native.http_forms import HEADER
 from outgate.resources.paths import child, item
 from outgate.resources.ports import MAX_PORT
 from outgate.traffic.routing import Comparison, Field, Match, Text
 
 MESH = "mesh"
 _PSEUDO = ("uri", "scheme", "method", "authority")
+_LONGEST_NAME = 1024
 _METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH")
 
 
@@ -128,6 +130,11 @@ def _fields(check: Checker, entry: Mapping[str, Any], path: str, key: str) -> tu
             check.warning(child(here, name), message, f"write it in match.{name}")
             continue
         text = condition(check, conditions, here, name)
+        if key != "queryParams" and check.flaw(child(here, name), HEADER.flaw(name)):
+            continue
+        if not 0 < len(name.encode()) <= _LONGEST_NAME:
+            check.error(child(here, name), f"has not 1 to {_LONGEST_NAME} bytes")
+            continue
         if text is not None:
             found.append(Field(name.lower() if key != "queryParams" else name, text))
     return tuple(found)

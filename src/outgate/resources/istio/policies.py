@@ -14,6 +14,7 @@ from outgate.resources.istio.reading import (
     whole,
 )
 from outgate.resources.istio.securing import parse_tls
+from outgate.resources.native.http_forms import HEADER
 from outgate.resources.paths import child
 from outgate.traffic.upstream import (
     Algorithm,
@@ -82,12 +83,16 @@ def _ring(check: Checker, settings: Mapping[str, Any], path: str) -> Balancing |
     keys: list[Hash] = []
     for key, by in _HASHES.items():
         if name := check.string(settings, path, key):
+            if by is HashKey.HEADER:
+                check.flaw(child(path, key), HEADER.flaw(name))
             keys.append(Hash(by, name))
     if (cookie := check.mapping(settings, path, "httpCookie")) is not None:
         here = child(path, "httpCookie")
         name = check.string(cookie, here, "name")
         if not name:
             check.error(child(here, "name"), "is required", "the name of the cookie")
+        else:
+            check.flaw(child(here, "name"), HEADER.flaw(name))
         keys.append(Hash(HashKey.COOKIE, name or "", duration(check, cookie, here, "ttl")))
     if flag(check, settings, path, "useSourceIp"):
         keys.append(Hash(HashKey.SOURCE))

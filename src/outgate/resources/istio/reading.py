@@ -139,6 +139,9 @@ def condition(
     if given[0] == "regex":
         regex(check, child(here, "regex"), text)
         return Text(Comparison.REGEX, text)
+    if given[0] == "prefix" and not text:
+        # What everything begins with, Envoy does not take.
+        return Text(Comparison.PRESENT)
     return Text(Comparison(given[0]), text, ignore_case)
 
 
