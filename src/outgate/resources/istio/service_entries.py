@@ -22,6 +22,8 @@ from outgate.traffic.references import Network, Protocol
 RESOLUTIONS = ("NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN", "DYNAMIC_DNS")
 _LOCATIONS = ("MESH_EXTERNAL", "MESH_INTERNAL")
 _TOP_FIELDS = ("apiVersion", "kind", "metadata", "spec", "status")
+_MOST_PLACES = 4096
+"""Of one resource: each is a cluster of every egress Envoy, and so many an ExternalService may have."""
 # istio.io/istio/pkg/config/protocol; of the databases only statistics are their own.
 PROTOCOLS: Mapping[str, Protocol] = {
     "HTTP": Protocol.HTTP,
@@ -98,6 +100,11 @@ def parse_service_entry(
         location=document.location,
     )
     _check_resolution(check, entry)
+    if len(hosts) * len(ports) > _MOST_PLACES:
+        message = (
+            f"hosts times ports are {len(hosts) * len(ports)}, at most {_MOST_PLACES} are allowed"
+        )
+        check.error("spec.hosts", message, "divide them among several resources")
     return None if check.failed else entry, check.problems
 
 

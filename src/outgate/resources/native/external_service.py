@@ -180,9 +180,31 @@ def parse_external_service(
     metadata, spec = objects.read_object(check, document, KIND, default_namespace)
     if spec is not None:
         _warn(check, spec["ports"])
+        _count(check, spec)
     if check.failed or spec is None:
         return None, check.problems
     return ExternalService(metadata, document.location, **spec), check.problems
+
+
+_MOST_ROUTES = 16384
+"""Of one resource: each costs the controller and every egress Envoy time and memory."""
+
+
+def _count(check: Checker, spec: dict[str, Any]) -> None:
+    """Check that hosts, ports and matches do not multiply without bound."""
+    ports = sum(port.protocol.is_http for port in spec["ports"])
+    rules: tuple[RuleSpec, ...] = spec.get("rules", ())
+    routes = len(spec["hosts"]) * sum(_size(each) * (len(each.ports) or ports) for each in rules)
+    if routes > _MOST_ROUTES:
+        message = (
+            f"hosts times HTTP ports times matches are {routes}, at most {_MOST_ROUTES} are allowed"
+        )
+        check.error("spec.rules", message, "divide it into several resources")
+
+
+def _size(rule: RuleSpec) -> int:
+    backends = sum(1 + len(each.failover) for each in rule.backends)
+    return max(1, len(rule.matches)) + backends + len(rule.mirrors)
 
 
 def _warn(check: Checker, ports: tuple[PortSpec, ...]) -> None:
