@@ -9,8 +9,13 @@ from dataclasses import replace
 from outgate.model.declarations import Declarations, Routing, Tuning
 from outgate.model.destinations import External, Port
 from outgate.traffic.references import Protocol, Target
-from outgate.traffic.routing import Rule
+from outgate.traffic.routing import Answer, Rule
 from outgate.traffic.upstream import Upstream
+
+MOST_ROUTES = 16384
+"""What one resource may attach to a destination: each route costs the controller and every egress time and memory."""
+REFUSED = Rule(answer=Answer(500))
+"""Stands for rules that are more: those whom they are for are not led past them."""
 
 
 def attachments(declared: Declarations) -> tuple[Routing | Tuning, ...]:
@@ -53,12 +58,24 @@ def rules(attached: Iterable[Declarations], destination: External) -> list[Rule]
         for routing in declared.routings:
             if routing.target.name != destination.name.name:
                 continue
+            said = (REFUSED,) if too_many(routing.rules, destination) else routing.rules
             found += [
                 each if own else replace(each, callers=frozenset((namespace,)))
-                for each in routing.rules
+                for each in said
                 if own or each.callers is None or namespace in each.callers
             ]
     return sorted(found, key=lambda each: each.callers is None)
+
+
+def too_many(said: Iterable[Rule], destination: External) -> int:
+    """Return how many routes rules are for all ports of a destination, if one resource may not have so many; else 0."""
+    numbers = [port.number for port in destination.ports if port.is_http]
+    found = 0
+    for rule in said:
+        ports = len(set(rule.ports).intersection(numbers)) if rule.ports else len(numbers)
+        backends = sum(1 + len(each.failover) for each in rule.backends)
+        found += ports * (max(1, len(rule.matches)) + backends + len(rule.mirrors))
+    return found if found > MOST_ROUTES else 0
 
 
 def ruling(declared: Declarations) -> Iterator[tuple[str, tuple[Rule, ...]]]:

@@ -3,7 +3,14 @@
 from collections.abc import Iterator
 from typing import Protocol
 
-from outgate.model.attaching import attachments, ruling, targets, without_effect
+from outgate.model.attaching import (
+    MOST_ROUTES,
+    attachments,
+    ruling,
+    targets,
+    too_many,
+    without_effect,
+)
 from outgate.model.declarations import Declarations, Source, Tuning
 from outgate.model.destinations import Destination, External, is_inside
 from outgate.model.names import Name
@@ -68,6 +75,11 @@ def _astray(known: Known, declared: Declarations) -> Iterator[Problem]:
         elif isinstance(each, Tuning):
             for message in without_effect(each, found):
                 yield _problem(declared, path, message, severity=Severity.WARNING)
+        elif routes := too_many(each.rules, found):
+            message = (
+                f"is {routes} routes on all ports of {name}, at most {MOST_ROUTES} are allowed"
+            )
+            yield _problem(declared, path, message, "say less, or declare fewer ports")
 
 
 def _lost(known: Known, declared: Declarations) -> Iterator[Problem]:

@@ -317,3 +317,21 @@ def test_whatever_came_before_the_result_is_that_of_what_is_there(
     assert step_by_step.effective == at_once.effective == seen
     assert step_by_step.found == at_once.found
     assert step_by_step._leading == at_once._leading
+
+
+def test_more_rules_than_one_resource_may_have_are_refused_to_those_whom_they_are_for() -> None:
+    assembly, many = Assembly(), tuple(Rule() for _ in range(300))
+    ports = tuple(Port(number, Protocol.HTTP) for number in range(1, 65))
+    theirs = replace(host("theirs", visible=None), ports=ports)
+    routes = route("ours", Name("", API), *many)
+    e = external("theirs")
+    assembly.update([(e, declared(e, theirs)), (routes.source, routes)])
+    (found,) = assembly.effective.values()
+    assert isinstance(found, External)
+    (rule,) = found.rules
+    assert rule.callers == frozenset({"ours"})
+    assert rule.answer is not None
+    assert rule.answer.status == 500
+    (problem,) = assembly.found[routes.source]
+    assert "19200 routes" in problem.message
+    assert e not in assembly.found

@@ -37,6 +37,10 @@ class VirtualService:
     location: Location
 
 
+_MOST_ROUTES = 4096
+"""Of one resource: each costs the controller and every egress Envoy time and memory, for each port of a host."""
+
+
 def parse_virtual_service(
     document: Document, default_namespace: str
 ) -> tuple[VirtualService | None, tuple[Problem, ...]]:
@@ -55,6 +59,10 @@ def parse_virtual_service(
     scope = Scope(metadata.namespace, exported(check, spec, metadata.namespace))
     rules = _rules(check, spec, scope, f"virtualservice/{metadata.name}")
     check_connections(check, spec, scope, [each for _, each in hosts])
+    routes = len(hosts) * sum(max(1, len(each.matches)) for each in rules)
+    if routes > _MOST_ROUTES:
+        message = f"hosts times matches are {routes}, at most {_MOST_ROUTES} are allowed"
+        check.error("spec.http", message, "divide it into several resources")
     if not any(spec.get(key) for key in ("http", "tls", "tcp")):
         check.error("spec.http", "is required: at least one of http, tls and tcp")
     if not reaches_mesh(check, spec, "spec"):
