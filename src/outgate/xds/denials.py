@@ -29,6 +29,9 @@ ALLOWED, DECLARED, REFUSED = "allowed", "declared", "denied"
 DENIED = {"decision": "denied", "reason": NOT_DECLARED}
 """Metadata of listeners, for where no route was found."""
 NOT_HTTP = "this port is declared as HTTP, and this is not valid HTTP"
+NOT_PASSED_ON = (
+    "no such request is passed on, for its path, its Host, or an upgrade to other than a WebSocket"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +124,17 @@ def http_log(path: str, caller: Caller) -> list[dict[str, Any]]:
         "audit": _first(_ruled("audit_shadow_effective_policy_id")),
     }
     stopped = decided | {"decision": "denied"}
-    refused = {"decision": "denied", "reason": NOT_HTTP}
+    unfit = {"destination": _first(_HOST, _ADDRESS), "decision": "denied", "reason": NOT_PASSED_ON}
+    refused = {
+        "destination": "%DOWNSTREAM_LOCAL_ADDRESS%",
+        "decision": "denied",
+        "reason": NOT_HTTP,
+    }
     is_call = _has_method(present=True)
     return [
-        *_log(path, call | decided, _every(is_call, _stopped(by_rule=False))),
-        *_log(path, call | stopped, _every(is_call, _stopped(by_rule=True))),
+        *_log(path, call | decided, _every(is_call, _neither(_BY_RULE, _BY_ENVOY))),
+        *_log(path, call | stopped, _every(is_call, _ended(_BY_RULE))),
+        *_log(path, call | unfit, _every(is_call, _ended(_BY_ENVOY))),
         *_log(path, call | refused, _has_method(present=False)),
     ]
 
@@ -139,17 +148,44 @@ LIMITED = ("ext_authz_denied", "request_rate_limited")
 """Details of answers to calls beyond a limit."""
 NOT_COUNTED = ("ext_authz_error", "rate_limiter_error")
 NO_CREDENTIAL = "failed_to_inject_credential"
-_STOPPED_STATUSES = (401, 429, 503)
 
 
-def _stopped(*, by_rule: bool) -> dict[str, Any]:
-    """Return whether a rule that allows a call stopped it after all; the expression is for few statuses only."""
-    details = ", ".join(f"'{each}'" for each in (*LIMITED, *NOT_COUNTED, NO_CREDENTIAL))
-    found = f"response.code_details in [{details}]"
-    if by_rule:
-        statuses = [_status("EQ", each) for each in _STOPPED_STATUSES]
-        return _every({"or_filter": {"filters": statuses}}, expression(found))
-    others = _every(*(_status("NE", each) for each in _STOPPED_STATUSES))
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """Details of answers that are not a destination's, and the few statuses that these have."""
+
+    details: tuple[str, ...]
+    statuses: tuple[int, ...]
+
+    @property
+    def found(self) -> str:
+        return f"response.code_details in {list(self.details)}"
+
+
+_BY_RULE = _Ending((*LIMITED, *NOT_COUNTED, NO_CREDENTIAL), (401, 429, 503))
+"""A rule that allows a call stopped it after all."""
+_BY_ENVOY = _Ending(
+    (
+        "upgrade_failed",
+        "path_normalization_failed",
+        "absolute_path_rejected",
+        "missing_path_rejected",
+        "missing_host_header",
+    ),
+    (400, 403, 404),
+)
+"""It was refused for what it is, before anything was looked up or decided."""
+
+
+def _ended(by: _Ending) -> dict[str, Any]:
+    """Return whether a call ended so; the expression is for few statuses only."""
+    statuses = [_status("EQ", each) for each in by.statuses]
+    return _every({"or_filter": {"filters": statuses}}, expression(by.found))
+
+
+def _neither(*endings: _Ending) -> dict[str, Any]:
+    others = _every(*(_status("NE", each) for one in endings for each in one.statuses))
+    found = " || ".join(each.found for each in endings)
     return {"or_filter": {"filters": [others, expression(f"!({found})")]}}
 
 
@@ -167,6 +203,10 @@ def expression(expression: str) -> dict[str, Any]:
 
 def _every(*filters: dict[str, Any]) -> dict[str, Any]:
     return {"and_filter": {"filters": list(filters)}}
+
+
+_HOST = {"command": "REQ", "param": ":AUTHORITY"}
+_ADDRESS = {"command": "DOWNSTREAM_LOCAL_ADDRESS"}
 
 
 def _metadata(kind: str, key: str) -> dict[str, str]:
