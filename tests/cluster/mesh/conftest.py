@@ -16,6 +16,7 @@ from tests.cluster import builds
 from tests.cluster.cluster import Cluster
 from tests.cluster.commands import ClusterError
 from tests.cluster.internet import ClusterInternet
+from tests.outside.control import Outside
 
 from outgate import __version__
 from outgate.inject.options import Options
@@ -141,6 +142,12 @@ def tools(
     _tool(tools / "helm", (str(builds.program("helm")),))
     _images(cluster, folder)
     return Mesh(cluster, tools)
+
+
+@pytest.fixture(scope="session")
+def outside(internet: ClusterInternet) -> Outside:
+    """The servers that only tests want, of the one small internet that there is; a file opens what it needs."""
+    return Outside(internet)
 
 
 @pytest.fixture(scope="session")

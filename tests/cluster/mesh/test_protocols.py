@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.cluster.internet import ClusterInternet
 from tests.cluster.mesh.asking import Pod, start
 from tests.cluster.mesh.conftest import SYSTEM, Mesh
 from tests.cluster.mesh.test_names import programmed
@@ -71,13 +70,12 @@ SERVICES = {
 
 
 @pytest.fixture(scope="module")
-def outside(internet: ClusterInternet) -> Iterator[Outside]:
-    made = Outside(internet)
-    made.open(*OPENED)
-    with databases.postgres(made), databases.redis(made):
-        yield made
+def outside(outside: Outside) -> Iterator[Outside]:
+    outside.open(*OPENED)
+    with databases.postgres(outside), databases.redis(outside):
+        yield outside
     for each in OPENED:
-        internet.pause(each)
+        outside.internet.pause(each)
 
 
 @pytest.fixture(scope="module")

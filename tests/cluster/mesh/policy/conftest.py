@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 import pytest
-from tests.cluster.internet import ClusterInternet
 from tests.cluster.mesh.conftest import Mesh
 from tests.cluster.mesh.policy.spaces import BUILDER, Space
 from tests.cluster.mesh.test_protocols import App
@@ -14,12 +13,11 @@ OPENED = ("web", "wild")
 
 
 @pytest.fixture(scope="module")
-def outside(internet: ClusterInternet) -> Iterator[Outside]:
-    made = Outside(internet)
-    made.open(*OPENED)
-    yield made
+def outside(outside: Outside) -> Iterator[Outside]:
+    outside.open(*OPENED)
+    yield outside
     for each in OPENED:
-        internet.pause(each)
+        outside.internet.pause(each)
 
 
 @pytest.fixture(scope="module")
