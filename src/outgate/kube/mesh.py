@@ -21,6 +21,7 @@ from outgate.model.workloads import Workload
 from outgate.resources.documents import Document, Lines
 from outgate.resources.kinds import Resource, declaring, parse, plural
 from outgate.resources.problems import Location, Problem, Severity
+from outgate.traffic.permitting import Mode, Policy, Subject
 from outgate.traffic.references import Material, Network
 from outgate.xds import egress, snapshot
 from outgate.xds.clusters import Upstream
@@ -125,7 +126,8 @@ class Mesh:
             resource, declared = self._derive(source, item)
             typed.append((source, resource))
             derived.append((source, declared))
-        derived += self.relations.update(typed)
+        # A policy relates to nothing, and one that cannot be used is there all the same.
+        derived += self.relations.update(each for each in typed if each[0].kind != "EgressPolicy")
         change = self.assembly.update(derived)
         self.affected = {source for source, _ in typed} | self.relations.touched
         self.affected |= self.assembly.checked
@@ -201,6 +203,12 @@ class Mesh:
             self.relations.known.others.discard(Name(source.namespace, source.name))
         if item is None:
             return None, None
+        resource, declared = self._derive_one(source, item)
+        if source.kind == "EgressPolicy" and declared is None:
+            return resource, _closing(source, item)
+        return resource, declared
+
+    def _derive_one(self, source: Source, item: Mapping[str, Any]) -> Derived:
         try:
             return (
                 self._service(source, item)
@@ -278,6 +286,15 @@ def _nowhere(source: Source, item: Mapping[str, Any]) -> Declarations:
     name = Name(source.namespace, source.name)
     declared = External(name, "", (), created, source=str(source))
     return Declarations(source, _place(source), created, (declared,))
+
+
+def _closing(source: Source, item: Mapping[str, Any]) -> Declarations:
+    """Have a policy that cannot be used allow nothing: without it, its namespace might call all that is declared."""
+    spec = item.get("spec")
+    audit = isinstance(spec, Mapping) and spec.get("mode") == Mode.AUDIT.value
+    mode = Mode.AUDIT if audit else Mode.ENFORCE
+    policy = Policy(source.namespace, source.name, Subject(), (), mode)
+    return Declarations(source, _place(source), policies=(policy,))
 
 
 def is_alias(spec: Mapping[str, Any], domain: str) -> bool:

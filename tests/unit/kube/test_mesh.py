@@ -11,6 +11,7 @@ from outgate.model.declarations import Source
 from outgate.model.names import Name
 from outgate.resources.problems import Severity
 from outgate.settings import Settings
+from outgate.traffic.permitting import Mode
 from outgate.xds import holding
 from outgate.xds.building import CLUSTER, LISTENER
 from outgate.xds.clusters import Upstream
@@ -253,3 +254,31 @@ def test_endpoints_whose_weights_are_too_many_end_nothing() -> None:
     own.update([(source, entry)])
     (problem,) = own.problems(source)
     assert problem.path == "spec.endpoints"
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"http": [{"paths": [{"regex": "("}]}]},
+        {"http": [{"paths": [{"regex": r"\pL{900}"}]}]},
+        {"credential": {"header": "Authorization", "file": "/etc/passwd"}},
+        {"to": 7},
+    ],
+)
+def test_a_policy_that_cannot_be_used_allows_nothing(rule: dict[str, Any]) -> None:
+    own, source = mesh(), Source("EgressPolicy", "default", "p")
+    policy: dict[str, Any] = {
+        "apiVersion": "outgate.dev/v1alpha1",
+        "kind": "EgressPolicy",
+        "metadata": {"name": "p", "namespace": "default"},
+        "spec": {"rules": [{"to": [{"host": "api.example.com"}]}]},
+    }
+    own.update([(source, policy)])
+    own.update([(source, {**policy, "spec": {"rules": [rule]}})])
+    (closed,) = own.assembly.policies("default")
+    assert (closed.name, closed.rules, closed.mode) == ("p", (), Mode.ENFORCE)
+    assert own.problems(source)
+    own.update([(source, {**policy, "spec": {"mode": "Audit", "rules": [rule]}})])
+    assert [each.mode for each in own.assembly.policies("default")] == [Mode.AUDIT]
+    own.update([(source, None)])
+    assert own.assembly.policies("default") == ()
