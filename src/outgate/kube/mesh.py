@@ -19,6 +19,7 @@ from outgate.model.materials import files, of_policies
 from outgate.model.names import Name
 from outgate.model.workloads import Workload
 from outgate.resources.documents import Document, Lines
+from outgate.resources.istio.endpoints import is_never_called
 from outgate.resources.kinds import Resource, declaring, parse, plural
 from outgate.resources.problems import Location, Problem, Severity
 from outgate.traffic.permitting import Mode, Policy, Subject
@@ -245,7 +246,16 @@ class Mesh:
             problem = Problem(_place(source), str(source), "spec", message, "name a Secret")
             self.wrong[source] = (*parsed.problems, problem)
             return resource, None
-        if declared and (closed := self._closed(declared)):
+        closed = self._closed(declared) if declared else []
+        if never := [each for each in closed if is_never_called(each)]:
+            # A network policy is not asked about calls from a pod to itself, and often not about its node's.
+            message = (
+                f"{never[0]} has the egress itself, or a metadata service, which are never called"
+            )
+            problem = Problem(_place(source), str(source), "spec", message, "name what is meant")
+            self.wrong[source] = (*parsed.problems, problem)
+            return resource, None
+        if closed:
             # A network policy is about the egress as a whole, so that whoever installs decides.
             message = f"the egress's network policy does not let calls to {closed[0]} pass"
             hint = (

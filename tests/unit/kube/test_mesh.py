@@ -282,3 +282,28 @@ def test_a_policy_that_cannot_be_used_allows_nothing(rule: dict[str, Any]) -> No
     assert [each.mode for each in own.assembly.policies("default")] == [Mode.AUDIT]
     own.update([(source, None)])
     assert own.assembly.policies("default") == ()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"endpoints": [{"address": "127.0.0.1"}]},
+        {"endpoints": [{"address": "169.254.169.254"}]},
+        {"privateRanges": ["0.0.0.0/0"]},
+        {"addresses": ["169.254.0.0/16"]},
+        {"proxy": {"address": "::1", "port": 3128}},
+    ],
+)
+def test_nothing_leads_to_the_egress_itself_or_to_a_metadata_service(said: dict[str, Any]) -> None:
+    own, source = mesh(), Source("ExternalService", "default", "e")
+    spec = {"hosts": ["api.example.com"], "ports": [{"port": 80, "protocol": "HTTP"}], **said}
+    document = {
+        "apiVersion": "outgate.dev/v1alpha1",
+        "kind": "ExternalService",
+        "metadata": {"name": "e", "namespace": "default"},
+        "spec": spec,
+    }
+    delta = own.update([(source, document)])
+    assert delta.changed == ()
+    (problem,) = own.problems(source)
+    assert problem.severity is Severity.ERROR

@@ -120,3 +120,17 @@ def test_one_resource_does_not_take_all_time_and_memory() -> None:
     hosts = [f"h{n}.example.com" for n in range(50)]
     entry = istio("ServiceEntry", hosts=hosts, ports=ports, resolution="DNS")
     assert errors(entry) == ["spec.hosts"]
+
+
+def test_one_policy_does_not_make_all_of_them_too_large() -> None:
+    paths = [{"prefix": f"/{n}"} for n in range(16)]
+    hosts = [{"host": f"h{n}.example.com"} for n in range(32)]
+    rule = {"to": hosts, "http": [{"paths": paths}] * 16}
+    policy = {
+        "apiVersion": "outgate.dev/v1alpha1",
+        "kind": "EgressPolicy",
+        "metadata": {"name": "p"},
+        "spec": {"rules": [rule]},
+    }
+    assert errors(policy) == []
+    assert errors({**policy, "spec": {"rules": [rule, rule]}}) == ["spec.rules"]

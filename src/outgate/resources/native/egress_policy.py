@@ -322,12 +322,30 @@ KIND = Kind(
 )
 
 
+_MOST_CONDITIONS = 8192
+"""Of one policy: all policies together are one resource of every egress Envoy."""
+
+
+def _size(rule: PolicyRuleSpec) -> int:
+    requests = (len(each.methods) + len(each.paths) + len(each.headers) for each in rule.http)
+    return sum(max(1, len(each.ports)) for each in rule.to or (CalleeSpec(),)) * max(
+        1, sum(requests)
+    )
+
+
 def parse_egress_policy(
     document: Document, default_namespace: str
 ) -> tuple[EgressPolicy | None, tuple[Problem, ...]]:
     """Read the EgressPolicy in `document`, None if anything in it is an error, and all its problems."""
     check = Checker(document)
     metadata, spec = objects.read_object(check, document, KIND, default_namespace)
+    if spec is not None and not check.failed:
+        conditions = sum(map(_size, spec.get("rules", ())))
+        if conditions > _MOST_CONDITIONS:
+            message = (
+                f"callees times conditions are {conditions}, at most {_MOST_CONDITIONS} are allowed"
+            )
+            check.error("spec.rules", message, "divide it into several policies")
     if check.failed or spec is None:
         return None, check.problems
     given = {"subject": Subject()} | spec
