@@ -25,6 +25,8 @@ class Callers:
 
 
 EVERYONE = Callers()
+Own = tuple[External, Callers]
+"""What is declared by itself below a wildcard, and whose calls to it go there."""
 
 
 def rank(destination: External) -> tuple[bool, str, str, str, str]:

@@ -24,6 +24,7 @@ NO_SERVER_NAME = (
 NOT_DECLARED_TCP = "no resource declares this address and port"
 NO_RULE = "no rule matches this request"
 NO_BACKEND = "the rule leads only to what is not declared, or may not be called from here"
+OWN = "this name has an address of its own, not that of the wildcard above it: look it up anew"
 ALLOWED, DECLARED, REFUSED = "allowed", "declared", "denied"
 """Metadata and name of each route, for the log: both are short, as there are many."""
 DENIED = {"decision": "denied", "reason": NOT_DECLARED}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from outgate.model.addresses import Allocation, Claim, Region
 from outgate.model.destinations import Destination, External, Internal, Port
 from outgate.model.names import Name
-from outgate.model.visibility import EVERYONE, Callers, divide
+from outgate.model.visibility import EVERYONE, Callers, Own, divide
 from outgate.xds import clusters, finding, wildcards
 from outgate.xds.clusters import Upstream
 from outgate.xds.finding import Way
@@ -20,6 +20,8 @@ class Holder:
     name: Name
     declared: tuple[Destination, ...]
     wild: tuple[External, ...] = ()
+    below: tuple[Own, ...] = ()
+    """Of a wildcard: what is below it and declared by itself."""
 
     @property
     def members(self) -> tuple[Destination, ...]:
@@ -72,7 +74,7 @@ def resources(
     claim = allocation.claims.get(held.name)
     if address is None or claim is None:
         return ()
-    made = [one for each in held.members for one in _called(each, upstream, log)]
+    made = [one for each in held.members for one in _called(each, upstream, log, held.below)]
     way = Way(address, claim.region.is_raw)
     for each, callers in held.views():
         if claim.region.is_local:
@@ -85,11 +87,13 @@ def resources(
     return tuple(made)
 
 
-def _called(destination: Destination, upstream: Upstream, log: str) -> tuple[Resource, ...]:
+def _called(
+    destination: Destination, upstream: Upstream, log: str, below: tuple[Own, ...]
+) -> tuple[Resource, ...]:
     match destination:
         case Internal():
             return clusters.internal(destination)
         case External() if destination.is_wildcard:
-            return wildcards.resources(destination, log, upstream)
+            return wildcards.resources(destination, log, upstream, below)
         case External():
             return clusters.external(destination, upstream)

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from outgate.model.addresses import Allocation, holder
 from outgate.model.destinations import Destination, External
 from outgate.model.names import Name
-from outgate.model.visibility import covers, expanded
+from outgate.model.visibility import Own, covers, expanded
 from outgate.settings import Settings
 from outgate.xds import holding, routes
 from outgate.xds.clusters import Upstream
@@ -51,16 +51,34 @@ def regroup(
     for key in touched & after.keys():
         if "." in key.name:
             after[key] = replace(after[key], wild=_wild(key.name, after))
+    for key in {above for each in touched for above in _above(each.name) if above in after}:
+        touched.add(key)
+        after[key] = replace(after[key], below=_below(key.name, after))
     return after, frozenset(touched)
+
+
+def _above(host: str) -> list[Name]:
+    """Return the wildcards that a host may be below, and itself if it is one."""
+    labels = host.removeprefix("*.").split(".")
+    return [Name("", "*." + ".".join(labels[start:])) for start in range(len(labels))]
+
+
+def _below(wildcard: str, holders: Mapping[Name, Holder]) -> tuple[Own, ...]:
+    """Return what below a wildcard is declared by itself, and for whom."""
+    return tuple(
+        (each, callers)
+        for key in sorted(holders)
+        if key.name != wildcard and covers(wildcard, key.name)
+        for each, callers in holders[key].views()
+        if isinstance(each, External) and each in holders[key].declared
+    )
 
 
 def _wild(host: str, holders: Mapping[Name, Holder]) -> tuple[External, ...]:
     """Return what wildcards say of a host for those namespaces that do not declare it themselves."""
-    labels = host.removeprefix("*.").split(".")
-    above = (Name("", "*." + ".".join(labels[start:])) for start in range(len(labels)))
     several = (
         each
-        for key in above
+        for key in _above(host)
         if key.name != host and key in holders
         for each in holders[key].declared
         if isinstance(each, External)

@@ -9,7 +9,7 @@ from google.protobuf import any_pb2
 
 from outgate.model.destinations import Destination, External, Port, forms
 from outgate.model.names import Name
-from outgate.model.visibility import EVERYONE, Callers, divide
+from outgate.model.visibility import EVERYONE, Callers, Own, divide
 from outgate.settings import Settings
 from outgate.xds import building, naming, rules
 from outgate.xds import extensions as ext
@@ -82,16 +82,24 @@ def scope(
     return building.resource(building.SCOPED_ROUTE, name, message)
 
 
-def wildcard(destination: External, *, on_demand: bool = False) -> Resource | None:
-    """Return the route configuration of a wildcard's own listener, named as that is; None without an HTTP port."""
+def wildcard(
+    destination: External, below: Sequence[Own] = (), *, on_demand: bool = False
+) -> Resource | None:
+    """Return the route configuration of a wildcard's own listener, named as that is; None without an HTTP port.
+
+    What `below` it is declared by itself is refused: rules and policies about that would be evaded here.
+    """
     if not _http_ports(destination):
         return None
     name = naming.wildcard(destination.name)
     message = ext.route.RouteConfiguration()
     _configure(message, name)
     host = message.virtual_hosts.add(name=name, domains=[destination.name.name])
+    for each, callers in below:
+        rules.add_own(host, each, callers)
+    refused = len(host.routes)
     _fill(host, [(destination, EVERYONE)], on_demand=on_demand)
-    for route in host.routes:
+    for route in host.routes[refused:]:
         # Envoy compares the end of the Host alone, whatever is before it.
         asked = route.match.headers.add(name=":authority")
         asked.string_match.safe_regex.regex = naming.below(destination.host)

@@ -38,6 +38,23 @@ def add(
         _add_default(host, destination, port, callers)
 
 
+def add_own(
+    host: ext.route_components.VirtualHost, destination: External, callers: Callers
+) -> None:
+    """Refuse calls by way of a wildcard to what callers see declared by itself."""
+    route = host.routes.add()
+    route.match.prefix = "/"
+    asked = route.match.headers.add(name=":authority")
+    if destination.is_wildcard:
+        asked.string_match.safe_regex.regex = naming.below(destination.name.name)
+    else:
+        asked.string_match.exact = destination.name.name
+        asked.string_match.ignore_case = True
+    matching.by(route.match, callers)
+    note(route, service=str(destination.name), resource=destination.source, **facts(destination))
+    _refuse(route, 403, denials.OWN)
+
+
 def _for_port(destination: External, port: Port) -> tuple[Rule, ...]:
     """Return the rules of a port that are for anybody at all."""
     return tuple(

@@ -11,6 +11,7 @@ from typing import Any
 from google.protobuf import json_format
 
 from outgate.model.destinations import External, Port
+from outgate.model.visibility import Own
 from outgate.traffic.references import Protocol
 from outgate.xds import (
     building,
@@ -29,8 +30,10 @@ from outgate.xds.policing.filters import TLS, of_connections
 from outgate.xds.snapshot import Resource
 
 
-def resources(service: External, log: str, upstream: Upstream) -> tuple[Resource, ...]:
-    """Return a wildcard's inner listener, and the clusters by which its ports go on.
+def resources(
+    service: External, log: str, upstream: Upstream, below: tuple[Own, ...] = ()
+) -> tuple[Resource, ...]:
+    """Return a wildcard's inner listener, and the clusters by which its ports go on; `below` is not for HTTP here.
 
     Those are there from the start: a filter in front of them looks at them before they could be fetched.
     """
@@ -42,7 +45,7 @@ def resources(service: External, log: str, upstream: Upstream) -> tuple[Resource
         for port in ports
         for each in clusters.to_port(_cluster(service, port), service, port, upstream)
     )
-    routed = routes.wildcard(service, on_demand=routes.leads_elsewhere(service))
+    routed = routes.wildcard(service, below, on_demand=routes.leads_elsewhere(service))
     return (*made, *([routed] if routed else []), _listener(service, ports, log, upstream))
 
 

@@ -253,6 +253,29 @@ def test_each_denial_names_who_what_and_why(space: Space, said: dict[str, str]) 
     assert unfit >= {"upgrade_failed", "path_normalization_failed", "absolute_path_rejected"}
 
 
+def test_a_wildcards_address_is_no_way_to_a_name_that_is_declared_by_itself(
+    mesh: Mesh, outside: Outside
+) -> None:
+    outside.open("wild")
+    made = Space(mesh, "beside")
+    own = {"to": [{"externalService": "one"}], "http": [{"paths": [{"prefix": "/v1"}]}]}
+    rules = policy("p", {"to": [{"externalService": "all"}]}, own)
+    one, every = external("one", "one.wild.test"), external("all", "*.wild.test")
+    for each in (one, every), (every, one):
+        made.apply(*each, rules)
+        asked = (
+            named("one.wild.test", WILD),
+            named("ONE.wild.test", WILD),
+            named("two.wild.test", WILD),
+        )
+        assert ['"server"' in said for said in tried(made, *asked)] == [False, False, True]
+        assert '"server"' in tried(made, named("one.wild.test", "one.wild.test"))[0]
+        made.mesh.outgate("delete", "externalservice", "one", "-n", made.namespace)
+        assert '"server"' in tried(made, named("one.wild.test", WILD))[0]
+        made.mesh.outgate("delete", "externalservice", "all", "-n", made.namespace)
+    made.end()
+
+
 def test_a_limit_counts_streams_and_connections_alike(mesh: Mesh, outside: Outside) -> None:
     outside.open("web")
     limited = Space(mesh, "limited")
