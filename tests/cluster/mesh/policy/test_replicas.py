@@ -1,12 +1,13 @@
 """Limits where there are several egress Envoys: each counts by itself, unless a service counts for all of them."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.cluster import builds, images
-from tests.cluster.archive import Image
+from tests.cluster.archive import Image, Link
 from tests.cluster.mesh.conftest import SYSTEM, Mesh
 from tests.cluster.mesh.policy.spaces import TO_ECHO, Space, policy
 from tests.cluster.mesh.test_hardening import set_
@@ -28,7 +29,13 @@ spec:
   - name: limits
     image: {IMAGE}
     imagePullPolicy: Never
-    command: [sh, -c, "redis-server --bind 127.0.0.1 --save '' & exec ratelimit"]
+    command:
+    - sh
+    - -c
+    - |
+      redis-server --bind 127.0.0.1 --save '' &
+      until redis-cli ping; do sleep 0.1; done
+      exec ratelimit
     env:
     - {{name: RUNTIME_ROOT, value: /etc}}
     - {{name: RUNTIME_SUBDIRECTORY, value: limits}}
@@ -58,9 +65,12 @@ def two(mesh: Mesh) -> Iterator[None]:
 @pytest.fixture
 def counting(mesh: Mesh, namespace: str, tmp_path: Path) -> Iterator[None]:
     """A rate-limit service, in a namespace of its own, that the mesh is told of."""
-    ratelimit = {"bin/ratelimit": builds.program(builds.RATE_LIMIT)}
-    limits = {"etc/limits/config/limits.yaml": LIMITS.encode()}
-    tree = images.base() | images.programs("redis-server") | ratelimit | limits
+    tree = images.base() | images.programs("redis-server", "redis-cli")
+    # Debian has one program of several names.
+    redis = Path(shutil.which("redis-server") or "").resolve()
+    tree["bin/redis-server"] = Link(str(redis))
+    tree["bin/ratelimit"] = builds.program(builds.RATE_LIMIT)
+    tree["etc/limits/config/limits.yaml"] = LIMITS.encode()
     Image(IMAGE, tree).pack(tmp_path / "limits.tar")
     mesh.cluster.import_image(tmp_path / "limits.tar")
     mesh.cluster.apply(COUNTING, namespace=namespace)
