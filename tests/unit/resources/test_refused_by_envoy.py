@@ -134,3 +134,9 @@ def test_one_policy_does_not_make_all_of_them_too_large() -> None:
     }
     assert errors(policy) == []
     assert errors({**policy, "spec": {"rules": [rule, rule]}}) == ["spec.rules"]
+
+
+def test_a_ring_does_not_take_the_memory_of_every_egress() -> None:
+    ring = {"consistentHash": {"useSourceIp": True, "ringHash": {"minimumRingSize": 2**23}}}
+    found = errors(istio("DestinationRule", host="s", trafficPolicy={"loadBalancer": ring}))
+    assert found == ["spec.trafficPolicy.loadBalancer.consistentHash.ringHash.minimumRingSize"]

@@ -15,6 +15,7 @@ from outgate.resources.istio.reading import (
 )
 from outgate.resources.istio.securing import parse_tls
 from outgate.resources.native.http_forms import HEADER
+from outgate.resources.native.numbers import LARGEST_RING
 from outgate.resources.paths import child
 from outgate.traffic.upstream import (
     Algorithm,
@@ -42,7 +43,6 @@ _HASHES = {
 _UPGRADES = ("DEFAULT", "DO_NOT_UPGRADE", "UPGRADE")
 # Istio's own (MeshConfig.defaultDestinationRule): 1024 is Envoy's, which Istio's API keeps.
 _MIN_RING = 1024
-_MAX_RING = 2**23
 # tcp(7): TCP_KEEPCNT.
 _MOST_PROBES = 127
 
@@ -97,7 +97,7 @@ def _ring(check: Checker, settings: Mapping[str, Any], path: str) -> Balancing |
     if flag(check, settings, path, "useSourceIp"):
         keys.append(Hash(HashKey.SOURCE))
     ring = check.mapping(settings, path, "ringHash") or {}
-    limits = (0, _MAX_RING)
+    limits = (0, LARGEST_RING)
     size = whole(check, ring, child(path, "ringHash"), "minimumRingSize", limits)
     older = whole(check, settings, path, "minimumRingSize", limits)
     if len(keys) != 1:

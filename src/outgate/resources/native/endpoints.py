@@ -6,6 +6,7 @@ from outgate.resources.native.forms import NAME, PLACE
 from outgate.resources.native.http_forms import HEADER, PATH
 from outgate.resources.native.numbers import (
     COUNT,
+    LARGEST_RING,
     PORT,
     POSITIVE,
     STATUS,
@@ -140,7 +141,7 @@ LOAD_BALANCING = Fields(
         ),
         Field(
             "ringSize",
-            Number(1, 8_388_608, "this"),
+            Number(1, LARGEST_RING, "this"),
             "Least number of places on the ring.",
             "ring_size",
         ),
