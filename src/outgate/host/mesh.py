@@ -41,7 +41,7 @@ class Mesh:
     vault: Vault = field(default_factory=Vault)
     private: Private = field(default_factory=Private)
     relations: Relations = field(default_factory=Relations)
-    policing: Policing = field(default_factory=Policing)
+    policing: Policing = field(default_factory=lambda: Policing(captured=True))
     files: dict[str, dict[Source, Resource]] = field(default_factory=dict)
     wrong: dict[str, tuple[Problem, ...]] = field(default_factory=dict)
     owners: dict[Source, set[str]] = field(default_factory=dict)

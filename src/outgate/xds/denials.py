@@ -43,6 +43,11 @@ class Caller:
     identity: str
     pod: str
 
+    @property
+    def fixed(self) -> str:
+        """The namespace that all callers are in; empty where it is known by each connection only."""
+        return "" if "%" in self.namespace else self.namespace
+
 
 def _state(key: str) -> str:
     return f"%FILTER_STATE({key}:PLAIN)%"

@@ -119,7 +119,7 @@ def _filters(
     who = f"{caller.namespace}/{caller.pod}"
     return [
         _filter(naming.FAULT, "fault.v3.HTTPFault"),
-        *of_calls(),
+        *of_calls(caller.fixed),
         *(_upgrading() if upgraded else whole),
         _state(naming.CALLER, naming.STATE_CALLER, "envoy.hashable_string", who, off=True),
         _filter(naming.ON_DEMAND, "on_demand.v3.OnDemand"),

@@ -99,7 +99,7 @@ def connection_chain(
     key = naming.raw_prefix(caller.namespace if local else "") + "%DOWNSTREAM_LOCAL_ADDRESS%"
     chosen = _choosing(caller, cluster or key)
     proxy = tcp_proxy(settings, "tcp", denials.connection_log(log, caller))
-    decided = [] if cluster else filters.of_connections(filters.TCP)
+    decided = [] if cluster else filters.of_connections(filters.TCP, caller.fixed)
     return [chosen, *decided, proxy]
 
 
@@ -110,7 +110,7 @@ def tls_chain(
     key = "%REQUESTED_SERVER_NAME%:%DOWNSTREAM_LOCAL_PORT%"
     chosen = _choosing(caller, naming.tls_prefix(caller.namespace if local else "") + key)
     proxy = tcp_proxy(settings, "tls", denials.tls_log(log, caller))
-    return [chosen, *filters.of_connections(filters.TLS), proxy]
+    return [chosen, *filters.of_connections(filters.TLS, caller.fixed), proxy]
 
 
 def _choosing(caller: Caller, cluster: str) -> dict[str, Any]:

@@ -289,7 +289,8 @@ def _without_policies(entry: dict[str, Any]) -> dict[str, Any]:
     """Return a filter that would be asked for as it is where there is no policy."""
     if "config_discovery" not in entry:
         return entry
-    return decode(POLICED.resources[building.EXTENSION, entry["name"]])
+    name = entry["name"].partition("|")[0]
+    return decode(POLICED.resources[building.EXTENSION, name])
 
 
 def _address(port: int) -> dict[str, Any]:

@@ -192,6 +192,14 @@ class TestFiles:
         assert [each.location.file for each in changing.problems()] == ["g"]
 
 
+POLICY = {"apiVersion": "outgate.dev/v1alpha1", "kind": "EgressPolicy", "spec": {"rules": []}}
+OF_DEFAULT = {
+    f"policy-{each}|default"
+    for each in ("caller", "http", "limits", "global", "credentials", "tcp", "tls", "address")
+}
+"""Filters that the listeners of pods in a namespace ask for."""
+
+
 class TestWorkloads:
     def selecting(self) -> Mesh:
         changing = mesh()
@@ -213,7 +221,9 @@ class TestWorkloads:
         changing.add_workload(workload("w", app="web"))
         delta = changing.remove_workload(Name("default", "w"))
         assert names(delta) == {"http|web.default|80"}
-        assert {name for _, name in delta.removed} == {
+        removed = {name for _, name in delta.removed}
+        assert {name for name in removed if name.startswith("policy-")} == OF_DEFAULT
+        assert removed - OF_DEFAULT == {
             "inbound|w.default|8000",
             "pod|w.default|capture",
             "pod|w.default|raw",
@@ -221,8 +231,27 @@ class TestWorkloads:
         }
 
     def test_one_that_nothing_selects_gets_listeners_alone(self) -> None:
-        delta = self.selecting().add_workload(workload("w", app="other"))
-        assert all(name.startswith("pod|w.default|") for name in names(delta))
+        changing = self.selecting()
+        changing.start()
+        delta = changing.add_workload(workload("w", app="other"))
+        assert names(delta) > OF_DEFAULT
+        assert all(name.startswith("pod|w.default|") for name in names(delta) - OF_DEFAULT)
+
+    def test_filters_of_its_namespace_are_there_with_it_whether_or_not_there_are_policies(
+        self,
+    ) -> None:
+        changing = self.selecting()
+        changing.add_workload(workload("w"))
+        assert not OF_DEFAULT & names(changing.add_workload(workload("x")))
+        policy = manifest("p", {**POLICY, "metadata": {"name": "p", "namespace": "default"}})
+        assert "policy-http|default" in names(changing.update_files([("p", policy)]))
+        for gone in (
+            changing.update_files([("p", None)]),
+            changing.remove_workload(Name("default", "w")),
+        ):
+            assert not OF_DEFAULT & {name for _, name in gone.removed}
+        gone = changing.remove_workload(Name("default", "x"))
+        assert {name for _, name in gone.removed} >= OF_DEFAULT
 
     def test_other_names_are_forwarded_only_while_a_pod_may_ask_for_them(self) -> None:
         changing = self.selecting()

@@ -1,5 +1,8 @@
 """Pods of a cluster, as policies see them."""
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 from outgate.kube.callers import caller
 from outgate.kube.controller import SITE
 from outgate.kube.mesh import Mesh
@@ -7,6 +10,7 @@ from outgate.model.declarations import Source
 from outgate.settings import Settings
 from outgate.xds.clusters import Upstream
 from outgate.xds.policing import filters
+from outgate.xds.snapshot import Resource
 
 POLICY = {
     "apiVersion": "outgate.dev/v1alpha1",
@@ -37,14 +41,38 @@ def test_pods_come_and_go_without_a_change_of_rules() -> None:
     mesh = Mesh(SITE, Upstream(Settings(), "/ca.crt"))
     started = {each.name for each in mesh.start().changed}
     assert {filters.CALLER, filters.HTTP, filters.TCP} <= started
-    changed = mesh.update([(Source("EgressPolicy", "shop", "p"), POLICY)]).changed
-    assert {filters.HTTP, filters.CALL} <= {each.name for each in changed}
+    first = mesh.update([(Source("EgressPolicy", "shop", "p"), POLICY)]).changed
+    assert {filters.HTTP, filters.CALL, "policy-http|shop"} <= {each.name for each in first}
     changed = mesh.update_callers("shop", (caller(pod("a-1", app="a")),)).changed
     # Connections are judged by the pods' names.
-    assert {each.name for each in changed} == {filters.CALLER, filters.TCP, filters.TLS}
+    moved = {filters.CALLER, filters.TCP, filters.TLS, filters.ADDRESS}
+    assert names(changed) == moved | {f"{each}|shop" for each in moved}
     assert mesh.update_callers("other", (caller(pod("a-1", app="a")),)).changed == ()
-    gone = mesh.update([(Source("EgressPolicy", "shop", "p"), None)]).changed
-    assert {filters.HTTP, filters.CALLER, filters.CALL} <= {each.name for each in gone}
+    gone = mesh.update([(Source("EgressPolicy", "shop", "p"), None)])
+    assert {filters.HTTP, filters.CALLER, filters.CALL} <= {each.name for each in gone.changed}
+    assert {name for _, name in gone.removed} == {n for n in names(first) if n.endswith("|shop")}
+
+
+def test_a_change_of_rules_changes_its_own_namespace_alone() -> None:
+    mesh = Mesh(SITE, Upstream(Settings(), "/ca.crt"))
+    mesh.start()
+    for namespace in ("shop", "tools"):
+        mesh.update(
+            [(Source("EgressPolicy", namespace, "p"), policy(namespace, "api.example.com"))]
+        )
+    new = policy("shop", "www.example.com")
+    changed = mesh.update([(Source("EgressPolicy", "shop", "p"), new)]).changed
+    assert names(changed) == {"policy-http", "policy-http|shop"}
+
+
+def names(resources: Iterable[Resource]) -> set[str]:
+    return {each.name for each in resources}
+
+
+def policy(namespace: str, host: str) -> Mapping[str, Any]:
+    http = [{"to": [{"host": host}], "http": [{"methods": ["GET"]}]}]
+    metadata = {"name": "p", "namespace": namespace}
+    return POLICY | {"metadata": metadata, "spec": {"rules": http}}
 
 
 def test_policies_of_others_leave_a_limit_and_its_count_alone() -> None:

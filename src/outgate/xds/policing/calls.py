@@ -31,21 +31,17 @@ _ANY = Text(Comparison.PRESENT)
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one namespace adds to the matchers; None where it adds nothing."""
+    """What a namespace's policies decide, and what audited ones would; None where there are none of that kind."""
 
-    pods: OnMatch | None = None
     enforced: OnMatch | None = None
     audited: OnMatch | None = None
 
 
-def part(
-    namespace: str, policies: Iterable[Policy], pods: Iterable[Workload], *, counted: bool
-) -> Part:
-    """Return what a namespace's policies and pods add; `counted` tells whether there is a rate-limit service."""
+def part(namespace: str, policies: Iterable[Policy], *, counted: bool) -> Part:
+    """Return what a namespace's policies decide; `counted` tells whether there is a rate-limit service."""
     own = tuple(policies)
     enforced = tuple(each for each in own if each.mode is Mode.ENFORCE)
     return Part(
-        _pods(own, pods),
         trees.nested(_tree(namespace, enforced, counted=counted)) if enforced else None,
         trees.nested(_tree(namespace, own, counted=counted, audit=True))
         if len(enforced) < len(own)
@@ -63,16 +59,17 @@ def _is_everyone(subject: Subject) -> bool:
     return not subject.labels and not subject.service_accounts
 
 
-def _pods(policies: Iterable[Policy], pods: Iterable[Workload]) -> OnMatch | None:
+def pods(namespace: str, policies: Iterable[Policy], members: Iterable[Workload]) -> Matcher | None:
+    """Return the matcher that says what a namespace's pods are to its policies; None where there is none."""
     subjects = {subject_key(each.subject): each.subject for each in policies}
     found = {
         pod.name.name: trees.action(
             "|" + "".join(key[1:] for key in sorted(subjects) if model.selects(subjects[key], pod)),
             allow=True,
         )
-        for pod in sorted(pods, key=lambda each: each.name)
+        for pod in sorted(members, key=lambda each: each.name)
     }
-    return trees.nested(trees.by_header(naming.POD_HEADER, found)) if found else None
+    return of(namespace, trees.nested(trees.by_header(naming.POD_HEADER, found))) if found else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,26 +168,16 @@ def _called(callee: Callee) -> list[Predicate]:
     return wanted
 
 
-def pods(parts: Mapping[str, Part]) -> Matcher | None:
-    """Return the matcher that says what a pod is to policies; None where there is none."""
-    found = {name: each.pods for name, each in sorted(parts.items()) if each.pods is not None}
-    return trees.by_header(naming.NAMESPACE_HEADER, found) if found else None
+def of(namespace: str, found: OnMatch) -> Matcher:
+    """Return the matcher that asks one for callers from a namespace."""
+    return trees.by_header(naming.NAMESPACE_HEADER, {namespace: found})
 
 
-def enforced(parts: Mapping[str, Part]) -> Matcher:
-    """Return the matcher that decides, also for namespaces without a policy."""
+def _plain() -> Matcher:
     missing = trees.negated(trees.state(naming.STATE_RESOURCE, _ANY))
     refused = trees.entry(missing, trees.action(NOT_DECLARED, allow=False))
-    plain = trees.listed((refused,), trees.action(model.NO_POLICY, allow=True))
-    found = {
-        name: each.enforced for name, each in sorted(parts.items()) if each.enforced is not None
-    }
-    if not found:
-        return plain
-    return trees.by_header(naming.NAMESPACE_HEADER, found, trees.nested(plain))
+    return trees.listed((refused,), trees.action(model.NO_POLICY, allow=True))
 
 
-def audited(parts: Mapping[str, Part]) -> Matcher | None:
-    """Return the matcher that says what audited policies would decide; None where there is none."""
-    found = {name: each.audited for name, each in sorted(parts.items()) if each.audited is not None}
-    return trees.by_header(naming.NAMESPACE_HEADER, found) if found else None
+PLAIN: Matcher = _plain()
+"""Decides for callers without a policy."""

@@ -5,9 +5,11 @@ connected: a server that speaks first would be heard by anybody. So the cluster 
 by expressions (CEL) in a filter that is evaluated first; an expression that fails leads nowhere.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
+
+from google.protobuf import any_pb2
 
 from outgate.model import policies as model
 from outgate.model.addresses import Address
@@ -16,8 +18,8 @@ from outgate.model.policies import Ruling, ordered, rulings, source_of
 from outgate.model.workloads import Workload
 from outgate.traffic.permitting import Callee, Effect, Mode, Policy
 from outgate.traffic.references import Protocol
-from outgate.xds import naming
-from outgate.xds.building import typed
+from outgate.xds import building, naming
+from outgate.xds.building import PREFIX, typed
 from outgate.xds.policing.calls import UNKNOWN_POD
 from outgate.xds.policing.facts import callee as callee_of
 from outgate.xds.policing.facts import host, source
@@ -25,6 +27,7 @@ from outgate.xds.policing.facts import host, source
 CHUNK = 40
 """Rules in one expression: its parser takes 250 levels, and each rule is one."""
 _NAMESPACE, _POD = (f"filter_state['{key}']" for key in (naming.STATE_NAMESPACE, naming.STATE_POD))
+_CONFIG = "envoy.extensions.filters.network.set_filter_state.v3.Config"
 _SERVER_NAME = "connection.requested_server_name"
 
 
@@ -138,56 +141,81 @@ def decided_inside(places: Iterable[Place]) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def actions(
-    policies: Mapping[str, tuple[Policy, ...]],
-    pods: Mapping[str, Iterable[Workload]],
+Actions = list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What is noted of connections from one namespace, serialised: what decides, and what audits."""
+
+    deciding: bytes = b""
+    auditing: bytes = b""
+
+
+def part(
+    namespace: str,
+    policies: tuple[Policy, ...],
+    pods: tuple[Workload, ...],
     condition: Condition,
     inside: Iterable[str] = (),
-) -> dict[str, Any]:
-    """Return the configuration of the filter; without policies it does nothing. `policies` and `pods` by namespace."""
-    made: list[dict[str, Any]] = []
-    enforced = {
-        name: own
-        for name, every in sorted(policies.items())
-        if (own := tuple(each for each in every if each.mode is Mode.ENFORCE))
-    }
+) -> Part:
+    """Return what a namespace's policies do to its connections."""
+    enforced = tuple(each for each in policies if each.mode is Mode.ENFORCE)
+    deciding: Actions = []
+    auditing: Actions = []
     if enforced:
-        made += _deciding(enforced, pods, condition, tuple(inside))
-    for name, every in sorted(policies.items()):
-        if len(enforced.get(name, ())) < len(every):
-            made += _auditing(name, every, tuple(pods.get(name, ())), condition)
-    return typed("extensions.filters.network.set_filter_state.v3.Config", on_new_connection=made)
+        deciding += _deciding(namespace, enforced, pods, condition, tuple(inside))
+    if len(enforced) < len(policies):
+        auditing += _auditing(namespace, policies, pods, condition)
+    return Part(_serialised(deciding), _serialised(auditing))
+
+
+def joined(parts: Iterable[Part]) -> any_pb2.Any:
+    """Return the configuration of the filter; without policies it does nothing.
+
+    Protobuf messages merge when their bytes are joined, and repeated fields are appended.
+    """
+    several = tuple(parts)
+    deciding = [each.deciding for each in several if each.deciding]
+    if deciding:
+        first = (
+            _state(key, model.NO_POLICY) for key in (naming.STATE_ALLOWED, naming.STATE_DENIED)
+        )
+        denied = f"{_NOT_DENIED} ? '' : {_text(naming.DENY)}"
+        last = _state(naming.STATE_CLUSTER, f"%CEL({denied})%")
+        deciding = [_serialised(first), *deciding, _serialised((last,))]
+    made = b"".join((*deciding, *(each.auditing for each in several)))
+    return any_pb2.Any(type_url=f"{PREFIX}{_CONFIG}", value=made)
+
+
+def _serialised(made: Iterable[dict[str, Any]]) -> bytes:
+    wrapped = building.parse(
+        typed(_CONFIG.removeprefix("envoy."), on_new_connection=list(made)), any_pb2.Any()
+    )
+    return wrapped.value
 
 
 def _deciding(
-    enforced: Mapping[str, tuple[Policy, ...]],
-    pods: Mapping[str, Iterable[Workload]],
+    namespace: str,
+    enforced: tuple[Policy, ...],
+    known: tuple[Workload, ...],
     condition: Condition,
     inside: tuple[str, ...],
 ) -> Iterator[dict[str, Any]]:
-    none = [f"b{_text(each)}" for each in (model.NO_POLICY, "-")]
-    for key in (naming.STATE_ALLOWED, naming.STATE_DENIED):
-        yield _state(key, model.NO_POLICY)
-    for name, own in enforced.items():
-        known = tuple(pods.get(name, ()))
-        for effect, key in (
-            (Effect.ALLOW, naming.STATE_ALLOWED),
-            (Effect.DENY, naming.STATE_DENIED),
-        ):
-            rules = _rules(own, effect, known, condition)
-            yield from _chunks(name, key, rules)
-        names = ", ".join(sorted(f"b{_text(each.name.name)}" for each in known))
-        unknown = f"!({_POD} in [{names}])" if names else "true"
-        yield _chosen(name, naming.STATE_DENIED, f"{unknown} ? {_text(UNKNOWN_POD)} : ''")
-    namespaces = ", ".join(f"b{_text(each)}" for each in enforced)
+    for effect, key in (
+        (Effect.ALLOW, naming.STATE_ALLOWED),
+        (Effect.DENY, naming.STATE_DENIED),
+    ):
+        yield from _chunks(namespace, key, _rules(enforced, effect, known, condition))
+    names = ", ".join(sorted(f"b{_text(each.name.name)}" for each in known))
+    unknown = f"!({_POD} in [{names}])" if names else "true"
+    yield _chosen(namespace, naming.STATE_DENIED, f"{unknown} ? {_text(UNKNOWN_POD)} : ''")
     passed = f"destination.address in [{', '.join(map(_text, inside))}]" if inside else "false"
     unanswered = (
-        f"{_NAMESPACE} in [{namespaces}] && filter_state['{naming.STATE_ALLOWED}'] in [{', '.join(none)}]"
-        f" && filter_state['{naming.STATE_DENIED}'] == {none[0]} && !({passed})"
+        f"filter_state['{naming.STATE_ALLOWED}'] in [{', '.join(_NONE)}]"
+        f" && {_NOT_DENIED} && !({passed})"
     )
-    yield _state(naming.STATE_DENIED, f"%CEL({unanswered} ? {_text(model.NO_RULE)} : '')%")
-    denied = f"filter_state['{naming.STATE_DENIED}'] == {none[0]} ? '' : {_text(naming.DENY)}"
-    yield _state(naming.STATE_CLUSTER, f"%CEL({denied})%")
+    yield _chosen(namespace, naming.STATE_DENIED, f"{unanswered} ? {_text(model.NO_RULE)} : ''")
 
 
 def _auditing(
@@ -250,6 +278,10 @@ def _text(value: str) -> str:
     """Write text in an expression; what may stand here are names and addresses, so nothing else needs escaping."""
     escaped = value.replace("\\", "\\\\").replace("'", "\\'").replace("%", "\\x25")
     return f"'{escaped}'"
+
+
+_NONE = [f"b{_text(each)}" for each in (model.NO_POLICY, "-")]
+_NOT_DENIED = f"filter_state['{naming.STATE_DENIED}'] == {_NONE[0]}"
 
 
 def _numbers(ports: Iterable[int]) -> str:

@@ -13,6 +13,7 @@ from outgate.xds import building, inner, naming
 from outgate.xds import extensions as ext
 from outgate.xds.building import ADS, seconds, typed
 from outgate.xds.policing import trees
+from outgate.xds.policing.filters import answering
 from outgate.xds.policing.trees import FieldMatcher, Predicate
 from outgate.xds.snapshot import Resource
 
@@ -61,27 +62,12 @@ class Counting:
         )
 
 
-def _answering(name: str, run: dict[str, Any]) -> Resource:
-    """Return an inner listener that answers all calls, but for what a filter does to them."""
-    router = typed("extensions.filters.http.router.v3.Router")
-    manager = typed(
-        "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-        stat_prefix="limit",
-        generate_request_id=False,
-        http_filters=[run, {"name": "envoy.filters.http.router", "typed_config": router}],
-        route_config={"name": name, "virtual_hosts": [_ANSWERING]},
-    )
-    network = {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}
-    form = {"name": name, "internal_listener": {}, "filter_chains": [{"filters": [network]}]}
-    return building.listener(form)
-
-
 def anchor(credential: Credential) -> Resource:
     """Return a listener that nobody calls, and that has the egress fetch a credential and follow its changes.
 
     A filter that comes as a resource of its own does not: Envoy begins to fetch secrets as a listener is begun.
     """
-    return _answering(naming.anchor(credential), injecting(credential))
+    return answering(naming.anchor(credential), (injecting(credential),))
 
 
 def counters(namespace: str, ruling: Ruling, limit: LocalLimit) -> tuple[Resource, ...]:
@@ -91,14 +77,7 @@ def counters(namespace: str, ruling: Ruling, limit: LocalLimit) -> tuple[Resourc
     """
     name = _place(namespace, ruling, limit)
     run = {"name": "envoy.filters.http.local_ratelimit", "typed_config": _bucket(limit)}
-    return _answering(name, run), building.cluster(inner.to_listeners(name, (name,)))
-
-
-_ANSWERING = {
-    "name": "all",
-    "domains": ["*"],
-    "routes": [{"match": {"prefix": "/"}, "direct_response": {"status": 200}}],
-}
+    return answering(name, (run,)), building.cluster(inner.to_listeners(name, (name,)))
 
 
 def _bucket(limit: LocalLimit) -> dict[str, Any]:
@@ -206,20 +185,3 @@ def _allowed_by(rule: str) -> Predicate:
     found.custom_match.name = "metadata"
     found.custom_match.typed_config.CopyFrom(building.pack(wanted))
     return predicate
-
-
-def composite(parts: dict[str, list[FieldMatcher]]) -> Any:
-    """Return the filter that runs others as namespaces' rules ask for, or none at all."""
-    found = {
-        name: trees.nested(trees.listed(entries))
-        for name, entries in sorted(parts.items())
-        if entries
-    }
-    if not found:
-        # A namespace cannot have this name.
-        found = {"/": trees.acting("skip", ext.skip.SkipFilter())}
-    message = ext.extension_matcher.ExtensionWithMatcher()
-    message.xds_matcher.CopyFrom(trees.by_header(naming.NAMESPACE_HEADER, found))
-    message.extension_config.name = "envoy.filters.http.composite"
-    message.extension_config.typed_config.CopyFrom(building.pack(ext.composite.Composite()))
-    return message

@@ -1,11 +1,20 @@
 """The filters in listeners that policies are enforced by: names only, as what they do comes as resources of its own.
 
-Until it has come, and where it never does, Envoy answers nothing: HTTP with 500, anything else by closing.
+Until it has come, and where it never does, Envoy answers nothing: HTTP with 500, anything else by closing. A listener
+whose callers are all in one namespace names that namespace's own filters, so that others' rules cost it nothing; one
+for callers from anywhere names those for all.
+
+A composite filter there that names each namespace's own (`dynamic_config`) would spare Envoy the rules of the others.
+It was tried: Envoy 1.40 fetches what only such a filter names for a listener that is still being begun, else never,
+and it crashed under calls while namespaces' first policies came.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
-from outgate.xds.building import PREFIX
+from outgate.xds import building
+from outgate.xds.building import ADS, PREFIX, typed
+from outgate.xds.snapshot import Resource
 
 CALLER, CALL, HTTP = "policy-caller", "policy-call", "policy-http"
 LIMITS, GLOBAL, CREDENTIALS = "policy-limits", "policy-global", "policy-credentials"
@@ -27,16 +36,46 @@ _OF_CALLS = (
 )
 
 
+def named(name: str, namespace: str = "") -> str:
+    """Return what the filter of a namespace is called, or the one for all."""
+    return f"{name}|{namespace}" if namespace else name
+
+
 def _discovered(name: str, type_url: str) -> dict[str, Any]:
-    source = {"ads": {}, "resource_api_version": "V3"}
-    return {"name": name, "config_discovery": {"config_source": source, "type_urls": [type_url]}}
+    return {"name": name, "config_discovery": {"config_source": ADS, "type_urls": [type_url]}}
 
 
-def of_calls() -> list[dict[str, Any]]:
-    """Return the HTTP filters, in order."""
-    return [_discovered(name, type_url) for name, type_url in _OF_CALLS]
+def of_calls(namespace: str = "") -> list[dict[str, Any]]:
+    """Return the HTTP filters, in order; for callers in a namespace, or in any."""
+    return [
+        # What is noted of a call is the same everywhere, and is so before a namespace's first policy asks for it.
+        _discovered(name if name == CALL else named(name, namespace), type_url)
+        for name, type_url in _OF_CALLS
+    ]
 
 
-def of_connections(name: str) -> list[dict[str, Any]]:
+def of_connections(name: str, namespace: str = "") -> list[dict[str, Any]]:
     """Return the network filter that decides on connections of a kind; it stands right before the proxy."""
-    return [_discovered(name, NETWORK_STATE)]
+    return [_discovered(named(name, namespace), NETWORK_STATE)]
+
+
+def answering(name: str, run: Iterable[dict[str, Any]]) -> Resource:
+    """Return an inner listener that answers all calls, but for what filters do to them."""
+    router = typed("extensions.filters.http.router.v3.Router")
+    manager = typed(
+        "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        stat_prefix="limit",
+        generate_request_id=False,
+        http_filters=[*run, {"name": "envoy.filters.http.router", "typed_config": router}],
+        route_config={"name": name, "virtual_hosts": [_ANSWERING]},
+    )
+    network = {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}
+    form = {"name": name, "internal_listener": {}, "filter_chains": [{"filters": [network]}]}
+    return building.listener(form)
+
+
+_ANSWERING = {
+    "name": "all",
+    "domains": ["*"],
+    "routes": [{"match": {"prefix": "/"}, "direct_response": {"status": 200}}],
+}

@@ -1,40 +1,31 @@
 """All policies as the egress Envoy's resources, and as a value that a change turns into the next one.
 
-A namespace's policies are rendered anew when one of them changes; what others were rendered to is shared.
+A namespace's policies are rendered anew when one of them changes; what others were rendered to is shared. What is for
+callers from anywhere is joined from pieces that were serialised before.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any
 
-from google.protobuf.message import Message
-
-from outgate.model.policies import Ruling, rulings
 from outgate.model.workloads import Workload
-from outgate.traffic.permitting import Effect, Mode, Policy
-from outgate.xds import building, naming
-from outgate.xds import extensions as ext
-from outgate.xds.building import EXTENSION, typed
 from outgate.xds.egress import Delta, Key, key_of
-from outgate.xds.policing import calls, connections, effects, filters, trees
+from outgate.xds.policing import spaces
 from outgate.xds.policing.connections import Place
 from outgate.xds.policing.effects import Counting
-from outgate.xds.policing.facts import CALLEE, ELSEWHERE
+from outgate.xds.policing.spaces import Pods, Policies, Space
 from outgate.xds.snapshot import Resource
-
-Policies = tuple[Policy, ...]
-"""Those of one namespace."""
-Entries = dict[str, list[trees.FieldMatcher]]
 
 
 @dataclass(frozen=True, slots=True)
 class Policed:
-    """What is programmed for policies, by namespace; `places` are what can be called other than by HTTP."""
+    """What is programmed for policies, by namespace; `places` are what can be called other than by HTTP.
 
-    policies: Mapping[str, tuple[Policy, ...]] = field(default_factory=lambda: MappingProxyType({}))
-    pods: Mapping[str, tuple[Workload, ...]] = field(default_factory=lambda: MappingProxyType({}))
-    parts: Mapping[str, calls.Part] = field(default_factory=lambda: MappingProxyType({}))
+    `policies` are those of namespaces that have some; of `spaces`, others may only have pods.
+    """
+
+    policies: Mapping[str, Policies] = field(default_factory=lambda: MappingProxyType({}))
+    spaces: Mapping[str, Space] = field(default_factory=lambda: MappingProxyType({}))
     places: tuple[Place, ...] = ()
     resources: Mapping[Key, Resource] = field(default_factory=lambda: MappingProxyType({}))
 
@@ -47,176 +38,50 @@ def program(
 ) -> tuple[Policed, Delta]:
     """Return what is programmed after a change, and how the snapshot changes.
 
-    `changed` are namespaces' policies and pods, as they are now.
+    `changed` are namespaces' policies and pods, as they are now; one that has neither is forgotten.
     """
-    policies, pods, parts = dict(previous.policies), dict(previous.pods), dict(previous.parts)
-    for name, (own, members) in changed.items():
-        policies[name], pods[name] = own, members
-        parts[name] = calls.part(name, own, members, counted=counting is not None)
-        if not own:
-            del policies[name], pods[name], parts[name]
-    made = {
-        key_of(each): each
-        for each in (
-            *_of_calls(policies, parts, counting),
-            *_of_connections(policies, pods, places),
-            *_counters(policies),
-            *_anchors(policies),
-            *([counting.cluster()] if counting else []),
-        )
-    }
-    before = previous.resources
+    known = dict(previous.spaces)
+    for name, (own, pods) in changed.items():
+        before = known.pop(name, None)
+        if own or pods:
+            known[name] = _space(name, own, pods, places, before, counting)
+    if places != previous.places:
+        for name in previous.policies.keys() & known.keys() - changed.keys():
+            space = known[name]
+            decided = spaces.connected(name, space.rules.policies, space.pods, places)
+            known[name] = replace(space, connections=decided)
+    every = (one for each in known.values() for one in each.resources())
+    made = {key_of(each): each for each in (*every, *_shared(known, counting))}
+    old = previous.resources
     delta = Delta(
-        tuple(each for key, each in made.items() if before.get(key) != each),
-        tuple(key for key in before if key not in made),
+        tuple(each for key, each in made.items() if old.get(key) != each),
+        tuple(key for key in old if key not in made),
     )
-    return Policed(policies, pods, parts, places, made), delta
+    policies = {name: each.rules.policies for name, each in known.items() if each.rules.policies}
+    return Policed(policies, known, places, made), delta
 
 
-def _resource(name: str, message: Message) -> Resource:
-    config = ext.extension.TypedExtensionConfig(name=name)
-    config.typed_config.CopyFrom(building.pack(message))
-    return building.resource(EXTENSION, name, config)
-
-
-def _parsed(name: str, form: Mapping[str, Any]) -> Resource:
-    config = {"name": name, "typed_config": form}
-    return building.resource(
-        EXTENSION, name, building.parse(config, ext.extension.TypedExtensionConfig())
-    )
-
-
-def _of_calls(
-    policies: Mapping[str, tuple[Policy, ...]],
-    parts: Mapping[str, calls.Part],
+def _space(
+    name: str,
+    policies: Policies,
+    pods: Pods,
+    places: Iterable[Place],
+    before: Space | None,
     counting: Counting | None,
-) -> list[Resource]:
-    caller, decided = ext.rbac.RBAC(), ext.rbac.RBAC()
-    if policies:
-        if (pods := calls.pods(parts)) is not None:
-            caller.shadow_rules_stat_prefix = "caller_"
-            caller.shadow_matcher.CopyFrom(pods)
-        decided.rules_stat_prefix, decided.shadow_rules_stat_prefix = "policy_", "audit_"
-        decided.matcher.CopyFrom(calls.enforced(parts))
-        if (audited := calls.audited(parts)) is not None:
-            decided.shadow_matcher.CopyFrom(audited)
-    allowing = _allowing(policies)
+) -> Space:
+    same = before is not None and before.rules.policies == policies
+    rules = before.rules if before and same else spaces.rules(name, policies, counting)
+    caller = spaces.caller(name, policies, pods)
+    return Space(name, rules, pods, caller, spaces.connected(name, policies, pods, places))
+
+
+def _shared(known: Mapping[str, Space], counting: Counting | None) -> list[Resource]:
+    """Return the filters for callers from anywhere, and the way to the rate-limit service."""
+    ruled = [each for _, each in sorted(known.items()) if each.rules.policies]
     return [
-        _resource(filters.CALLER, caller),
-        _parsed(filters.CALL, _facts() if policies else _states(())),
-        _resource(filters.HTTP, decided),
-        _resource(filters.LIMITS, effects.composite(_counting(allowing))),
-        _resource(filters.GLOBAL, effects.composite(_limiting(allowing, counting))),
-        _resource(filters.CREDENTIALS, effects.composite(_injecting(allowing))),
-    ]
-
-
-Allowing = Mapping[str, tuple[Ruling, ...]]
-"""The enforced rules that allow, by namespace."""
-
-
-def _allowing(policies: Mapping[str, Policies]) -> Allowing:
-    return {
-        name: rulings((each for each in own if each.mode is Mode.ENFORCE), Effect.ALLOW)
-        for name, own in sorted(policies.items())
-    }
-
-
-def _counters(policies: Mapping[str, Policies]) -> list[Resource]:
-    return [
-        made
-        for name, several in _allowing(policies).items()
-        for each in several
-        if each.rule.local_limit is not None
-        for made in effects.counters(name, each, each.rule.local_limit)
-    ]
-
-
-def _anchors(policies: Mapping[str, Policies]) -> list[Resource]:
-    found = (each.rule.credential for own in _allowing(policies).values() for each in own)
-    return [effects.anchor(each) for each in found if each is not None]
-
-
-def _counting(allowing: Allowing) -> Entries:
-    return {
-        name: [
-            effects.chosen(each.name, effects.counted(name, each, each.rule.local_limit))
-            for each in several
-            if each.rule.local_limit is not None
-        ]
-        for name, several in allowing.items()
-    }
-
-
-def _limiting(allowing: Allowing, counting: Counting | None) -> Entries:
-    if counting is None:
-        return {}
-    return {
-        name: [
-            effects.chosen(each.name, effects.limiting(each.rule.global_limit, counting))
-            for each in several
-            if each.rule.global_limit is not None
-        ]
-        for name, several in allowing.items()
-    }
-
-
-def _injecting(allowing: Allowing) -> Entries:
-    return {
-        name: [
-            effects.chosen(each.name, effects.injecting(each.rule.credential))
-            for each in several
-            if each.rule.credential is not None
-        ]
-        for name, several in allowing.items()
-    }
-
-
-def _facts() -> dict[str, Any]:
-    """Return the filter that notes of each call what policies ask about."""
-    subjects = f"%DYNAMIC_METADATA({trees.RBAC_METADATA}:caller_shadow_effective_policy_id)%"
-    host = (
-        '%COALESCE({"operators": [{"command": "METADATA", "param": "ROUTE:outgate:host"},'
-        ' {"command": "REQ", "param": ":AUTHORITY"}]})%'
-    )
-    return _states(
-        (
-            (naming.STATE_RESOURCE, f"%METADATA(ROUTE:{naming.METADATA}:{CALLEE})%"),
-            (naming.STATE_HOST, host),
-            (naming.STATE_PATH, "%PATH(NQ:PATH)%"),
-            (naming.STATE_SUBJECTS, subjects),
-            (naming.STATE_ELSEWHERE, f"%METADATA(ROUTE:{naming.METADATA}:{ELSEWHERE})%"),
-        )
-    )
-
-
-def _states(values: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    actions = [
-        {
-            "object_key": key,
-            "factory_key": "envoy.string",
-            "format_string": {
-                "text_format_source": {"inline_string": value},
-                "omit_empty_values": True,
-            },
-            "skip_if_empty": True,
-        }
-        for key, value in values
-    ]
-    return typed("extensions.filters.http.set_filter_state.v3.Config", on_request_headers=actions)
-
-
-def _of_connections(
-    policies: Mapping[str, tuple[Policy, ...]],
-    pods: Mapping[str, tuple[Workload, ...]],
-    places: tuple[Place, ...],
-) -> list[Resource]:
-    inside = connections.decided_inside(places)
-    tcp = connections.actions(policies, pods, connections.by_address(places), inside)
-    tls = connections.actions(policies, pods, connections.by_name(places))
-    own = connections.actions(policies, pods, connections.by_network(places))
-    return [
-        _parsed(filters.TCP, tcp),
-        _parsed(filters.TLS, tls),
-        _parsed(filters.ADDRESS, own),
+        spaces.noting(any_policy=bool(ruled)),
+        spaces.calling(each.caller for each in ruled),
+        *spaces.of_calls(each.rules for each in ruled),
+        *spaces.deciding(each.connections.parts for each in ruled),
+        *([counting.cluster()] if counting else []),
     ]

@@ -1,6 +1,7 @@
 """What Envoy decides on a call is what the model decides, whatever the policies."""
 
 import contextlib
+import functools
 import http.client
 import json
 import random
@@ -8,7 +9,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -144,18 +145,18 @@ def policies(chosen: random.Random, namespace: str) -> tuple[Policy, ...]:
     )
 
 
-def extension(folder: Path, entry: dict[str, Any], policed: Policed) -> dict[str, Any]:
-    """The filter of a listener, with what it asks for in a file."""
-    config = decode(policed.resources[building.EXTENSION, entry["name"]])
-    path = folder / f"{entry['name']}.json"
-    kind = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig"
-    path.write_text(json.dumps({"resources": [{"@type": kind, **config}]}))
-    entry["config_discovery"]["config_source"] = {"path_config_source": {"path": str(path)}}
-    return entry
+def inlined(form: Any, policed: Policed) -> Any:
+    """Whatever is named, and comes as a resource of its own, in its place: Envoy has few watches on files."""
+    if isinstance(form, list):
+        return [inlined(each, policed) for each in form]
+    if not isinstance(form, dict):
+        return form
+    if "config_discovery" in form:
+        return inlined(decode(policed.resources[building.EXTENSION, form["name"]]), policed)
+    return {key: inlined(each, policed) for key, each in form.items()}
 
 
 def bootstrap(folder: Path, policed: Policed) -> dict[str, Any]:
-    prefix = "type.googleapis.com/envoy.extensions.filters"
     routes = [
         {
             "match": {
@@ -177,6 +178,27 @@ def bootstrap(folder: Path, policed: Policed) -> dict[str, Any]:
             {"header": {"key": "x-by", "value": key.format("policy_enforced_effective_policy_id")}},
             {"header": {"key": "x-audit", "value": key.format("audit_shadow_effective_policy_id")}},
         ]
+    made = policed.resources.values()
+    inner = [decode(each) for each in made if each.type_url == building.LISTENER]
+    clusters = [decode(each) for each in made if each.type_url == building.CLUSTER]
+
+    def listener(namespace: str) -> dict[str, Any]:
+        return _listener(folder / f"http{namespace}.sock", filters.of_calls(namespace), routes)
+
+    listeners = [listener(each) for each in ("", *policed.spaces)]
+    kind = "type.googleapis.com/envoy.extensions.bootstrap.internal_listener.v3.InternalListener"
+    resources = {"listeners": [*listeners, *inner], "clusters": clusters}
+    return {
+        "node": {"id": "t", "cluster": "t"},
+        "bootstrap_extensions": [{"name": "inner", "typed_config": {"@type": kind}}],
+        "static_resources": inlined(resources, policed),
+    }
+
+
+def _listener(
+    path: Path, own: list[dict[str, Any]], routes: list[dict[str, Any]]
+) -> dict[str, Any]:
+    prefix = "type.googleapis.com/envoy.extensions.filters"
     denied = {"op": "EQ", "value": {"default_value": 403, "runtime_key": "x"}}
     answer = {
         "filter": {"status_code_filter": {"comparison": denied}},
@@ -190,24 +212,15 @@ def bootstrap(folder: Path, policed: Policed) -> dict[str, Any]:
         "stat_prefix": "test",
         "local_reply_config": {"mappers": [answer]},
         "http_filters": [
-            *(extension(folder, each, policed) for each in filters.of_calls()),
+            *own,
             {"name": "router", "typed_config": {"@type": f"{prefix}.http.router.v3.Router"}},
         ],
         "route_config": {"virtual_hosts": hosts},
     }
-    listener = {
-        "name": "test",
-        "address": {"pipe": {"path": str(folder / "http.sock")}},
-        "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}],
-    }
-    made = policed.resources.values()
-    listeners = [decode(each) for each in made if each.type_url == building.LISTENER]
-    clusters = [decode(each) for each in made if each.type_url == building.CLUSTER]
-    inner = "type.googleapis.com/envoy.extensions.bootstrap.internal_listener.v3.InternalListener"
     return {
-        "node": {"id": "t", "cluster": "t"},
-        "bootstrap_extensions": [{"name": "inner", "typed_config": {"@type": inner}}],
-        "static_resources": {"listeners": [listener, *listeners], "clusters": clusters},
+        "name": path.stem,
+        "address": {"pipe": {"path": str(path)}},
+        "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}],
     }
 
 
@@ -231,11 +244,15 @@ def drawn() -> dict[str, tuple[Policy, ...]]:
     return {f"n{number}": policies(drawing(number), f"n{number}") for number in range(CASES)}
 
 
+Connect = Callable[[str], Connection]
+"""Returns a connection to the listener of a namespace; "" is the one for callers from anywhere."""
+
+
 @pytest.fixture(scope="module")
-def connection(drawn: dict[str, tuple[Policy, ...]]) -> Iterator[Connection]:
+def connect(drawn: dict[str, tuple[Policy, ...]]) -> Iterator[Connect]:
     changed = {name: (own, pods(name)) for name, own in drawn.items()}
     policed, _ = programming.program(Policed(), changed, (), None)
-    with tempfile.TemporaryDirectory(prefix="outgate-p-") as text:
+    with tempfile.TemporaryDirectory(prefix="outgate-p-") as text, contextlib.ExitStack() as opened:
         folder = Path(text)
         (folder / "envoy.json").write_text(json.dumps(bootstrap(folder, policed)))
         flags = ("-l", "warning", "--concurrency", "1", "--disable-hot-restart")
@@ -244,24 +261,31 @@ def connection(drawn: dict[str, tuple[Policy, ...]]) -> Iterator[Connection]:
             (folder / "log").open("w") as log,
             subprocess.Popen(command, stderr=log, stdout=log) as running,
         ):
+            sockets = {each: folder / f"http{each}.sock" for each in ("", *drawn)}
+
+            @functools.cache
+            def to(namespace: str) -> Connection:
+                return opened.enter_context(contextlib.closing(Connection(sockets[namespace])))
+
             try:
-                deadline = time.monotonic() + 20
-                while not is_listening(folder / "http.sock"):
+                deadline = time.monotonic() + 40
+                while not all(map(is_listening, sockets.values())):
                     assert running.poll() is None, (folder / "log").read_text()
                     assert time.monotonic() < deadline, (folder / "log").read_text()
                     time.sleep(0.05)
                 assert "rejected" not in (folder / "log").read_text()
-                with contextlib.closing(Connection(folder / "http.sock")) as opened:
-                    yield opened
+                yield to
             finally:
                 running.terminate()
 
 
+@pytest.mark.parametrize("own_listener", [False, True])
 def test_envoy_decides_as_the_model_does(
-    drawn: dict[str, tuple[Policy, ...]], connection: Connection
+    drawn: dict[str, tuple[Policy, ...]], connect: Connect, own_listener: bool
 ) -> None:
     decisions = set()
     for number, (namespace, own) in enumerate(drawn.items()):
+        connection = connect(namespace if own_listener else "")
         chosen = drawing(1000 + number)
         for _ in range(CALLS):
             caller = chosen.choice(pods(namespace))
@@ -288,7 +312,9 @@ def test_envoy_decides_as_the_model_does(
             decisions.add((wanted.allowed, wanted.by.partition("/")[0]))
             assert response.status == (200 if wanted.allowed else 403), (what, body)
             if wanted.allowed:
-                assert response.headers["x-by"] == wanted.by, what
+                # Where a namespace has none, nothing needs to be decided.
+                by = response.headers["x-by"] or ("" if own else wanted.by)
+                assert by == wanted.by, what
                 assert (response.headers["x-audit"] or "") == wanted.audit, what
             else:
                 by = wanted.by.replace(" ", "_")
@@ -311,10 +337,11 @@ def test_envoy_decides_as_the_model_does(
 )
 def test_what_is_not_known_is_denied(
     drawn: dict[str, tuple[Policy, ...]],
-    connection: Connection,
+    connect: Connect,
     headers: dict[str, str],
     by: str,
 ) -> None:
+    connection = connect("")
     enforced = next(name for name, own in drawn.items() if any(p.mode is Mode.ENFORCE for p in own))
     connection.request("GET", "/", headers={naming.NAMESPACE_HEADER: enforced} | headers)
     response = connection.getresponse()
