@@ -1,9 +1,16 @@
 """What Secrets and ConfigMaps of a cluster hold, and that files are none of a cluster's business."""
 
-from typing import Any
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any, cast
 
+import httpx2
+import pytest
+
+from outgate.kube import client as api
+from outgate.kube.client import Client
 from outgate.kube.controller import SITE
-from outgate.kube.materials import REFUSED, values
+from outgate.kube.materials import REFUSED, Fetched, values
 from outgate.kube.mesh import Mesh
 from outgate.model.declarations import Source
 from outgate.settings import Settings
@@ -108,3 +115,35 @@ def test_when_a_secret_comes_or_goes_it_is_said_anew_of_those_that_name_it() -> 
     own.update([])
     assert p in own.affected
     assert len(own.problems(p)) == 1
+
+
+@pytest.mark.parametrize("code", [0, 403])
+async def test_it_is_waited_for_until_all_is_known(
+    monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    gate, told = asyncio.Event(), list[Any]()
+
+    async def listed(*_: Any) -> tuple[list[Any], str]:
+        await gate.wait()
+        if code:
+            asked = httpx2.Request("GET", "https://kubernetes/")
+            raise httpx2.HTTPStatusError("no", request=asked, response=httpx2.Response(code))
+        return [], "1"
+
+    async def follow(*_: Any) -> AsyncIterator[Any]:
+        await asyncio.Event().wait()
+        yield
+
+    monkeypatch.setattr(api, "listed", listed)
+    monkeypatch.setattr(api, "follow", follow)
+    fetched = Fetched(cast("Client", None), told.append, told.append)
+    fetched.want({KEY})
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(fetched.run())
+        waiting = group.create_task(fetched.settled())
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        gate.set()
+        await asyncio.wait_for(waiting, 5)
+        running.cancel()
+    assert [set(each) for each in told] == [{KEY}]
