@@ -6,7 +6,7 @@ for callers from anywhere names those for all.
 
 A composite filter there that names each namespace's own (`dynamic_config`) would spare Envoy the rules of the others.
 It was tried: Envoy 1.40 fetches what only such a filter names for a listener that is still being begun, else never,
-and it crashed under calls while namespaces' first policies came.
+and calls broke while namespaces' first policies came.
 """
 
 from collections.abc import Iterable
