@@ -65,6 +65,10 @@ class Algorithm(enum.StrEnum):
     RING_HASH = "ring-hash"
 
 
+LARGEST_RING = 65_536
+"""Places on a ring: each takes memory of every egress Envoy, for each port of each host; Envoy itself takes 8 Mi."""
+
+
 class HashKey(enum.StrEnum):
     """What of a request a ring is hashed by."""
 

@@ -7,6 +7,7 @@ from google.protobuf import any_pb2
 
 from outgate.traffic.references import Protocol
 from outgate.traffic.upstream import (
+    LARGEST_RING,
     Algorithm,
     Balancing,
     Breakers,
@@ -64,8 +65,10 @@ def keep_alive(message: ext.cluster.Cluster, pool: Pool) -> None:
 def balance(message: ext.cluster.Cluster, balancing: Balancing) -> None:
     """Set how an endpoint is chosen; by what a ring is hashed, routes say."""
     message.lb_policy = _ALGORITHMS[balancing.algorithm]
-    if balancing.algorithm is Algorithm.RING_HASH and balancing.ring_size:
-        message.ring_hash_lb_config.minimum_ring_size.value = balancing.ring_size
+    if balancing.algorithm is Algorithm.RING_HASH:
+        message.ring_hash_lb_config.maximum_ring_size.value = LARGEST_RING
+        if balancing.ring_size:
+            message.ring_hash_lb_config.minimum_ring_size.value = balancing.ring_size
 
 
 def eject(message: ext.cluster.Cluster, outlier: Outlier) -> None:

@@ -15,9 +15,9 @@ from outgate.resources.istio.reading import (
 )
 from outgate.resources.istio.securing import parse_tls
 from outgate.resources.native.http_forms import HEADER
-from outgate.resources.native.numbers import LARGEST_RING
 from outgate.resources.paths import child
 from outgate.traffic.upstream import (
+    LARGEST_RING,
     Algorithm,
     Balancing,
     Breakers,

@@ -6,7 +6,6 @@ from outgate.resources.native.forms import NAME, PLACE
 from outgate.resources.native.http_forms import HEADER, PATH
 from outgate.resources.native.numbers import (
     COUNT,
-    LARGEST_RING,
     PORT,
     POSITIVE,
     STATUS,
@@ -24,6 +23,7 @@ from outgate.resources.schemas import (
     one_of,
 )
 from outgate.traffic.upstream import (
+    LARGEST_RING,
     NO_SOCKS5,
     Algorithm,
     Balancing,

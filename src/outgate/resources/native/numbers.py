@@ -11,5 +11,3 @@ ANSWER_STATUS = Number(200, 599, "a status code")
 POSITIVE = Duration("1ms")
 WINDOW = Size(65535, 2**31 - 1)
 """RFC 9113, section 6.9."""
-LARGEST_RING = 65_536
-"""Places on a ring: each takes memory of every egress Envoy, for each port of each host; Envoy itself takes 8 Mi."""
