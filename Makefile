@@ -10,9 +10,9 @@ STAMP := $(VENV)/.installed
 demo: debian $(STAMP)
 	$(BIN)/outgate demo
 
-# Most of these tests wait for something most of the time; those of one file share a mesh.
+# Several at once, as they wait for something half of the time; those of one file share a mesh.
 test: lint images-debian databases-debian
-	$(BIN)/pytest -q --timeout 120 --numprocesses 2 --dist loadfile
+	$(BIN)/pytest -q --timeout 120 --numprocesses 3 --dist loadfile
 
 # A real Kubernetes of one node, from its sources; or the one that OUTGATE_TEST_KUBECONFIG names. Of ours, there are two:
 # most of these tests wait most of the time.
