@@ -18,6 +18,8 @@ _log = logging.getLogger(__name__)
 
 FIRST_SECONDS = 10.0
 """How long a proxy that was let in may be silent."""
+_LAST_SECONDS = 1.0
+"""How long a message that is being written holds back a stream's end: its reader may not read."""
 _BEARER = "bearer "
 _ERROR_CHARACTERS = 64 << 10
 """Of Envoy's words about what it refuses: more is not kept."""
@@ -86,8 +88,21 @@ class Conversation:
             await follower.wake.wait()
             follower.wake.clear()
             while found := follower.stream.next(publisher.snapshot, publisher.revision):
-                await self.context.write(_written(*found))
+                await self._send(_written(*found))
             publisher.answered()
+
+    async def _send(self, message: Any) -> None:
+        """Write one message. One that is being written is written: gRPC can tell a stream's end only after it."""
+        writing = asyncio.ensure_future(self.context.write(message))
+        try:
+            await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            await asyncio.wait((writing,), timeout=_LAST_SECONDS)
+            if writing.done() and not writing.cancelled():
+                # Whatever it was, the stream ends for the other reason.
+                writing.exception()
+            writing.cancel()
+            raise
 
     async def _end(self) -> None:
         if not self.admitted.until:
