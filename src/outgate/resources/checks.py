@@ -74,6 +74,23 @@ class Checker:
         self.error(child(path, key), f"must be a string, not {typed(value)}", hint)
         return None
 
+    def whole(
+        self, parent: Mapping[str, Any], path: str, key: str, limits: tuple[int, int], allowed: str
+    ) -> int | None:
+        """Whole number within `limits`, both included; `allowed` says them where it is another."""
+        value = parent.get(key)
+        if value is None:
+            return None
+        low, high = limits
+        if type(value) is not int:
+            hint = "remove the quotes" if isinstance(value, str) and value.isdecimal() else ""
+            self.error(child(path, key), f"must be a whole number, not {typed(value)}", hint)
+            return None
+        if not low <= value <= high:
+            self.error(child(path, key), f"{value} is out of range: {allowed}")
+            return None
+        return value
+
     def mapping(self, parent: Mapping[str, Any], path: str, key: str) -> Mapping[str, Any] | None:
         """Fields of field `key` of `parent`, which stands at `path`."""
         value = parent.get(key)

@@ -9,7 +9,7 @@ from outgate.resources.checks import Checker
 from outgate.resources.documents import Document
 from outgate.resources.metadata import ObjectMeta, parse_metadata
 from outgate.resources.names import dns_subdomain
-from outgate.resources.paths import child, quote, typed
+from outgate.resources.paths import child, quote
 from outgate.resources.ports import MAX_PORT
 
 GROUP = "gateway.networking.k8s.io"
@@ -56,18 +56,7 @@ def number(
     check: Checker, parent: Fields, path: str, key: str, bounds: tuple[int, int]
 ) -> int | None:
     """Return a whole number within `bounds`, None if absent or invalid."""
-    value = parent.get(key)
-    if value is None:
-        return None
-    low, high = bounds
-    if type(value) is not int:
-        hint = "remove the quotes" if isinstance(value, str) and value.isdecimal() else ""
-        check.error(child(path, key), f"must be a whole number, not {typed(value)}", hint)
-        return None
-    if not low <= value <= high:
-        check.error(child(path, key), f"{value} is out of range: {low} to {high} are allowed")
-        return None
-    return value
+    return check.whole(parent, path, key, bounds, f"{bounds[0]} to {bounds[1]} are allowed")
 
 
 def port(check: Checker, parent: Fields, path: str, key: str = "port") -> int | None:

@@ -43,18 +43,7 @@ def whole(
     check: Checker, parent: Mapping[str, Any], path: str, key: str, limits: tuple[int, int]
 ) -> int | None:
     """Read a whole number within `limits`, both included."""
-    value = parent.get(key)
-    if value is None:
-        return None
-    low, high = limits
-    if type(value) is not int:
-        hint = "remove the quotes" if isinstance(value, str) and value.isdecimal() else ""
-        check.error(child(path, key), f"must be a whole number, not {typed(value)}", hint)
-        return None
-    if not low <= value <= high:
-        check.error(child(path, key), f"{value} is out of range: write {low} to {high}")
-        return None
-    return value
+    return check.whole(parent, path, key, limits, f"write {limits[0]} to {limits[1]}")
 
 
 def count(check: Checker, parent: Mapping[str, Any], path: str, key: str) -> int | None:
