@@ -24,6 +24,18 @@ from outgate.inject.options import Options
 PROJECT = Path(__file__).parents[3]
 HUB = "docker.io/outgate"
 SYSTEM = "outgate-system"
+APP = """
+apiVersion: v1
+kind: Pod
+metadata: {name: app}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+  - name: app
+    image: curlimages/curl
+    imagePullPolicy: IfNotPresent
+    command: [sleep, infinity]
+"""
 SERVICES = """
 apiVersion: v1
 kind: Service

@@ -9,23 +9,11 @@ from typing import Any
 import pytest
 from tests.cluster import gateway_api
 from tests.cluster.commands import ClusterError
-from tests.cluster.mesh.conftest import SERVICES, Mesh
+from tests.cluster.mesh.conftest import APP, SERVICES, Mesh
 
 pytestmark = pytest.mark.cluster
 
 SECONDS = 30.0
-APP = """
-apiVersion: v1
-kind: Pod
-metadata: {name: app}
-spec:
-  terminationGracePeriodSeconds: 0
-  containers:
-  - name: app
-    image: curlimages/curl
-    imagePullPolicy: IfNotPresent
-    command: [sleep, infinity]
-"""
 XBACKEND = """
 apiVersion: gateway.networking.x-k8s.io/v1alpha1
 kind: XBackend

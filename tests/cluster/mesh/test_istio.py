@@ -10,23 +10,11 @@ import pytest
 import yaml
 from tests.cluster import istio_api
 from tests.cluster.commands import ClusterError
-from tests.cluster.mesh.conftest import PROJECT, Mesh
+from tests.cluster.mesh.conftest import APP, PROJECT, Mesh
 
 pytestmark = pytest.mark.cluster
 
 SECONDS = 30.0
-APP = """
-apiVersion: v1
-kind: Pod
-metadata: {name: app}
-spec:
-  terminationGracePeriodSeconds: 0
-  containers:
-  - name: app
-    image: curlimages/curl
-    imagePullPolicy: IfNotPresent
-    command: [sleep, infinity]
-"""
 ORIGINATION = """
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry

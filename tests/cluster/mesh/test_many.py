@@ -9,21 +9,9 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from tests.cluster.mesh.conftest import Mesh
+from tests.cluster.mesh.conftest import APP, Mesh
 
 COUNT = 1_000
-APP = """
-apiVersion: v1
-kind: Pod
-metadata: {name: app}
-spec:
-  terminationGracePeriodSeconds: 0
-  containers:
-  - name: app
-    image: curlimages/curl
-    imagePullPolicy: IfNotPresent
-    command: [sleep, infinity]
-"""
 LAST = f"many-{COUNT - 1}"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tests.cluster.commands import ClusterError
-from tests.cluster.mesh.conftest import SERVICES, SYSTEM, Mesh
+from tests.cluster.mesh.conftest import APP, SERVICES, SYSTEM, Mesh
 
 LEASE = "outgate-controller-leader"
 SERVICE = """
@@ -17,18 +17,6 @@ apiVersion: v1
 kind: Service
 metadata: {name: NAME}
 spec: {type: ExternalName, externalName: HOST, ports: [{port: 80, name: http}]}
-"""
-APP = """
-apiVersion: v1
-kind: Pod
-metadata: {name: app}
-spec:
-  terminationGracePeriodSeconds: 0
-  containers:
-  - name: app
-    image: curlimages/curl
-    imagePullPolicy: IfNotPresent
-    command: [sleep, infinity]
 """
 
 
