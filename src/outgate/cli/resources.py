@@ -1,15 +1,17 @@
 """Creating, changing and deleting resources, with kubectl's words."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Container, Mapping
 from pathlib import Path
 
 import click
 
 from outgate.cli import files
 from outgate.cli.common import client, namespace_option, say, store, warn
+from outgate.cli.programmed import told_by_the_mesh
 from outgate.errors import NotFoundError, OutgateError, UnavailableError, UsageError
 from outgate.host.store import Change, Key, Store, key_of
+from outgate.resources.problems import Location
 
 PODS = ("pod", "pods", "po")
 
@@ -58,7 +60,7 @@ def _write(names: tuple[str, ...], namespace: str, *, create: bool) -> None:
     if not documents and not failed and not problems:
         raise UsageError("the manifests hold no resource")
     where = store()
-    changed: list[Path] = []
+    changed: dict[Key, Location] = {}
     with where.locked():
         edited = where.edited()
         for document in documents:
@@ -71,27 +73,41 @@ def _write(names: tuple[str, ...], namespace: str, *, create: bool) -> None:
                 continue
             say(f"{key.reference} {done}")
             if done is not Change.UNCHANGED:
-                changed.append(where.path(key))
-    _program(changed)
+                changed[key] = document.location
+    if _program([where.path(key) for key in changed]):
+        _warn_of(changed, {(each.location, each.path) for each in problems})
     if failed:
         sys.exit(1)
 
 
-def _program(changed: list[Path]) -> None:
-    """Have the running mesh take a change in before the command ends; without one it is taken in at its start."""
+def _warn_of(changed: Mapping[Key, Location], said: Container[tuple[Location, str]]) -> None:
+    """Say what the mesh has against resources for what else there is, or is not: a Secret, a host declared before."""
+    told = told_by_the_mesh() or {}
+    for key, location in changed.items():
+        for each in told.get((key.kind, key.namespace, key.name), ()):
+            if (location, each["path"]) not in said:
+                warn(f"{location}: warning: {key.kind}/{key.name}: {each['text']}")
+
+
+def _program(changed: list[Path]) -> bool:
+    """Have the running mesh take a change in before the command ends; without one it is taken in at its start.
+
+    Returns whether it was taken in.
+    """
     if not changed:
-        return
+        return False
     try:
         answer = client().call("sync", files=[str(each) for each in changed])
     except UnavailableError as error:
         if error.hint != "outgate up":
             raise
         warn("the local mesh is not up: this takes effect after outgate up")
-        return
+        return False
     for refused in answer["refused"]:
         warn(f"error: Envoy refused {refused}")
     if answer["refused"]:
         sys.exit(1)
+    return True
 
 
 @click.command("delete")

@@ -17,7 +17,7 @@ from outgate.model.names import Name
 from outgate.model.workloads import Workload
 from outgate.resources.kinds import Resource, parse
 from outgate.resources.manifests import Manifests
-from outgate.resources.problems import Location, Problem
+from outgate.resources.problems import Problem
 from outgate.resources.services import Service
 from outgate.traffic.references import Material
 from outgate.xds import egress
@@ -70,7 +70,10 @@ class Mesh:
             found += [self._duplicate(source, first, other) for other in others]
         found += self._refused(self.programmed.allocation.refused())
         found += exposed(self.assembly)
-        found += [self._lacking(owner, message) for owner, message in self.vault.problems()]
+        found += [
+            Problem(declared.location, str(declared.source), "spec", said)
+            for declared, said in self.vault.all_lacking(self.assembly)
+        ]
         return tuple(sorted(found, key=lambda each: (each.location, each.path, each.message)))
 
     def meant(self, problem: Problem) -> tuple[tuple[str, str, str], ...]:
@@ -86,17 +89,6 @@ class Mesh:
         message = f"a {source.kind} of this name and namespace is already in {first}, which counts"
         hint = "remove one of the two, or rename it"
         return Problem(place, str(source), "metadata.name", message, hint)
-
-    def _lacking(self, owner: Name | str, message: str) -> Problem:
-        sources = [
-            each.source
-            for each in self.assembly.declared.values()
-            if any(one.name == owner for one in each.destinations)
-            or any(one.namespace == owner for one in each.policies)
-        ]
-        source = min(sources, default=None)
-        place = self.assembly.declared[source].location if source else Location(str(owner))
-        return Problem(place, str(source or ""), "spec", message)
 
     def _refused(self, names: Collection[Name]) -> list[Problem]:
         """Return a problem for each resource that declares what got no address."""

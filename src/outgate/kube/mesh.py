@@ -15,7 +15,7 @@ from outgate.model.declarations import Declarations, Source
 from outgate.model.deriving import declare
 from outgate.model.destinations import Destination, External
 from outgate.model.gateway.relations import Relations
-from outgate.model.materials import files, of_policies
+from outgate.model.materials import files
 from outgate.model.names import Name
 from outgate.model.workloads import Workload
 from outgate.resources.documents import Document, Lines
@@ -27,7 +27,7 @@ from outgate.traffic.references import Material, Network
 from outgate.xds import egress, snapshot
 from outgate.xds.clusters import Upstream
 from outgate.xds.egress import Callers, Delta, Programmed, Site
-from outgate.xds.materials import Vault
+from outgate.xds.materials import Vault, concerned
 from outgate.xds.policing.exposing import exposed_by
 from outgate.xds.policing.following import Policing
 from outgate.xds.private import of
@@ -83,10 +83,7 @@ class Mesh:
                 found += (Problem(_place(source), str(source), "spec.ports", FULL),)
             failed = (self._failed.get(each.name) for each in declared.destinations)
             found += tuple(each[1] for each in failed if each and each[0] == source)
-            names = {each.name for each in declared.destinations}
-            lacking += (said for owner, said in self.vault.problems() if owner in names)
-            # Those of its namespace want others.
-            lacking += self.vault.lacking(of_policies(declared.policies))
+            lacking += self.vault.lacking(declared)
         return (*found, *(Problem(_place(source), str(source), "spec", each) for each in lacking))
 
     def all_problems(self) -> Iterator[Problem]:
@@ -96,15 +93,10 @@ class Mesh:
             for source, declared in (self.assembly.declared.items() if self._refused else ())
             if any(holder(each.name) in self._refused for each in declared.destinations)
         }
-        lacking = {owner for owner, _ in self.vault.problems()}
-        lacking_sources = {
-            source
-            for source, declared in self.assembly.declared.items()
-            if not lacking.isdisjoint(_owners(declared))
-        }
+        lacking = {each.source for each, _ in self.vault.all_lacking(self.assembly)}
         found = self.assembly.found.keys() | self.relations.found.keys()
         found |= {source for source, _ in self._failed.values()}
-        for source in sorted(self.wrong.keys() | found | refused | lacking_sources):
+        for source in sorted(self.wrong.keys() | found | refused | lacking):
             yield from self.problems(source)
 
     def owner(self, name: Name) -> Source:
@@ -180,8 +172,7 @@ class Mesh:
     def _judged(self) -> set[Source]:
         """Return whose Secrets came, went or are of use now: a look at everything, but only when that changed."""
         owners, self.vault.judged = self.vault.judged, set()
-        declared = self.assembly.declared.items() if owners else ()
-        return {source for source, each in declared if not owners.isdisjoint(_owners(each))}
+        return {each.source for each in concerned(self.assembly, owners)} if owners else set()
 
     def update_callers(self, namespace: str, pods: tuple[Workload, ...]) -> Delta:
         """Take in the pods of a namespace as they are now."""
@@ -276,12 +267,6 @@ class Mesh:
             for each in sorted(wanted, key=str)
             if not any(_holds(one, each) for one in allowed)
         ]
-
-
-def _owners(declared: Declarations) -> set[Name | str]:
-    """Return as whom a resource wants Secrets: destinations by name, policies by namespace."""
-    destinations = {each.name for each in declared.destinations}
-    return destinations | {each.namespace for each in declared.policies}
 
 
 def _holds(outer: Network, inner: Network) -> bool:

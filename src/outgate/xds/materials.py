@@ -3,7 +3,7 @@
 Without I/O: who reads Secrets and files tells what they hold. What is not held is not served: calls that need it fail.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,9 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from outgate.model.assembling import Assembly, Change
+from outgate.model.declarations import Declarations
 from outgate.model.materials import Use, Wanted, of_destination, of_policies
+from outgate.model.names import Name
 from outgate.traffic.references import ConfigMapKey, FileKey, Material, SecretKey
 from outgate.xds import naming, secrets
 from outgate.xds.egress import Delta, Key
@@ -107,9 +109,21 @@ class Vault:
             for owner in self._owners.get(wanted, ()):
                 yield owner, flaw
 
-    def lacking(self, wanted: Iterable[Wanted]) -> Iterator[str]:
-        """Yield what is wrong with any of these."""
-        return (self._flaws[each] for each in wanted if each in self._flaws)
+    def lacking(self, declared: Declarations) -> list[str]:
+        """Return what is wrong with what a resource wants."""
+        names = {each.name for each in declared.destinations}
+        # What is attached to a destination is told where that is declared; policies of a namespace want each its own.
+        found = [said for owner, said in self.problems() if owner in names]
+        wanted = of_policies(declared.policies)
+        return found + [self._flaws[each] for each in wanted if each in self._flaws]
+
+    def all_lacking(self, assembly: Assembly) -> Iterator[tuple[Declarations, str]]:
+        """Yield all that is wrong, with the resources that want it."""
+        if self._flaws:
+            owners = {owner for owner, _ in self.problems()}
+            for declared in concerned(assembly, owners):
+                for said in self.lacking(declared):
+                    yield declared, said
 
     def _made(self, wanted: Wanted) -> Resource | None:
         missing = [each for each in wanted.parts if each not in self._held]
@@ -124,6 +138,14 @@ class Vault:
             self._flaws[wanted] = f"{describe(wanted.material)} {flaw}: calls that need it fail"
             return _nothing(wanted)
         return _resource(wanted, held)
+
+
+def concerned(assembly: Assembly, owners: Set[Name | str]) -> Iterator[Declarations]:
+    """Yield the resources as which some owners want: destinations by name, policies by namespace."""
+    for declared in assembly.declared.values():
+        names = {each.name for each in declared.destinations}
+        if not owners.isdisjoint(names | {each.namespace for each in declared.policies}):
+            yield declared
 
 
 def describe(material: Material) -> str:

@@ -248,7 +248,11 @@ def test_a_credential_is_put_in_and_never_shown(space: Space) -> None:
 
 
 def test_without_its_credential_a_call_is_not_made(space: Space) -> None:
-    space.apply(ECHO, with_credential())
+    told = space.apply(ECHO, policy("a", {"to": TO_ECHO}), with_credential())
+    missing = f"there is no entry value of Secret token in namespace {space.namespace}"
+    assert f"warning: egresspolicy/p: spec: {missing}" in told
+    assert "egresspolicy/a:" not in told
+    space.delete("egresspolicy", "a")
     denied = space.call("http://echo/", "-H", "Authorization: Bearer mine")
     assert (denied.status, "credential" in denied.body) == (503, True)
     said = line(space, status=503)
