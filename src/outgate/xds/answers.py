@@ -33,6 +33,7 @@ def http_denial(caller: Caller) -> dict[str, Any]:
         "    externalName: HOST\n"
         "    ports: [{port: %DOWNSTREAM_LOCAL_PORT%, name: http}]\n"
         "  END\n"
+        "To go on calling it as it was called, declare its host with an ExternalService instead.\n"
     )
     undeclared = f"{_DENIED} && response.code_details.contains('{NOT_DECLARED.replace(' ', '_')}')"
     return {
