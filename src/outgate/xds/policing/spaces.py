@@ -155,7 +155,11 @@ def _serialised(message: Message) -> bytes:
 
 def _running(name: str, pieces: Iterable[bytes]) -> Resource:
     found = [each for each in pieces if each]
-    return _joined(name, trees.running() if found else trees.running({}), found)
+    return _joined(name, trees.running(), found) if found else _idle(name)
+
+
+def _idle(name: str) -> Resource:
+    return _joined(name, ext.rbac.RBAC(), ())
 
 
 def _piece(namespace: str, entries: Iterable[trees.FieldMatcher]) -> bytes:
@@ -216,6 +220,8 @@ def _injecting(allowing: Iterable[Ruling]) -> Iterator[trees.FieldMatcher]:
 
 def noting(*, any_policy: bool) -> Resource:
     """Return the filter that notes of each call what policies ask about, if there are any."""
+    if not any_policy:
+        return _idle(filters.CALL)
     subjects = f"%DYNAMIC_METADATA({trees.RBAC_METADATA}:caller_shadow_effective_policy_id)%"
     host = (
         '%COALESCE({"operators": [{"command": "METADATA", "param": "ROUTE:outgate:host"},'
@@ -228,7 +234,7 @@ def noting(*, any_policy: bool) -> Resource:
         (naming.STATE_SUBJECTS, subjects),
         (naming.STATE_ELSEWHERE, f"%METADATA(ROUTE:{naming.METADATA}:{ELSEWHERE})%"),
     )
-    actions = [_state(key, value) for key, value in values] if any_policy else []
+    actions = [_state(key, value) for key, value in values]
     form = typed("extensions.filters.http.set_filter_state.v3.Config", on_request_headers=actions)
     return _packed(filters.CALL, building.parse(form, any_pb2.Any()))
 

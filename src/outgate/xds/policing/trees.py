@@ -207,13 +207,9 @@ def _header(condition: Field, *, denies: bool) -> Predicate:
     return negated(found) if condition.inverted else found
 
 
-def running(found: Mapping[str, OnMatch] | None = None) -> Any:
-    """Return the filter that runs others, found by the caller's namespace; what it runs is to be added if not given."""
+def running() -> Any:
+    """Return the filter that runs others, found by the caller's namespace; what it runs is to be added."""
     message = ext.extension_matcher.ExtensionWithMatcher()
-    if found is not None:
-        # There must be something to be found, and a namespace cannot have this name.
-        chosen = found or {"/": acting("skip", ext.skip.SkipFilter())}
-        message.xds_matcher.CopyFrom(by_header(naming.NAMESPACE_HEADER, chosen))
     message.extension_config.name = "envoy.filters.http.composite"
     message.extension_config.typed_config.CopyFrom(building.pack(ext.composite.Composite()))
     return message
