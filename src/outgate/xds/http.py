@@ -118,8 +118,9 @@ def _filters(
     ]
     who = f"{caller.namespace}/{caller.pod}"
     return [
-        _filter(naming.FAULT, "fault.v3.HTTPFault"),
         *of_calls(caller.fixed),
+        # Only what is allowed gets so far: a fault is no answer to who may not call, and is no decision in the log.
+        _filter(naming.FAULT, "fault.v3.HTTPFault"),
         *(_upgrading() if upgraded else whole),
         _state(naming.CALLER, naming.STATE_CALLER, "envoy.hashable_string", who, off=True),
         _filter(naming.ON_DEMAND, "on_demand.v3.OnDemand"),

@@ -161,6 +161,29 @@ def test_faults(called: Space) -> None:
     assert called.call("http://delay.test/").seconds < 0.4
 
 
+def test_a_fault_is_for_who_may_call(space: Space, outside: Outside) -> None:
+    outside.open("web")
+    space.apply(
+        external("abort.test", endpoints=[{"address": "echo.test", "port": 80}], **CASES["abort"]),
+        yaml.safe_dump(
+            {
+                "apiVersion": "outgate.dev/v1alpha1",
+                "kind": "EgressPolicy",
+                "metadata": {"name": "readers"},
+                "spec": {
+                    "rules": [{"to": [{"host": "abort.test"}], "http": [{"methods": ["GET"]}]}]
+                },
+            }
+        ),
+    )
+    assert space.call("http://abort.test/").status == 418
+    assert space.call("http://abort.test/", "-X", "DELETE").status == 403
+    for status, decision in ((418, "allowed"), (403, "denied")):
+        wanted = {"namespace": space.namespace, "status": status}.items()
+        said = space.mesh.log(lambda each, wanted=wanted: wanted <= each.items())
+        assert said["decision"] == decision
+
+
 def test_headers_are_changed(called: Space) -> None:
     answer = called.call(
         "http://headers.test/", "-H", "x-set: old", "-H", "x-gone: 1", "-H", "x-add: 1"
