@@ -20,6 +20,8 @@ REFUSED = (
     "the controller may not read it: kubectl create rolebinding outgate-materials --namespace {namespace}"
     f" --clusterrole={MATERIALS} --serviceaccount={naming.SYSTEM_NAMESPACE}:{naming.CONTROLLER}"
 )
+TAKEN_SECONDS = 20.0
+"""How long an API server refuses what it has shown until that counts as taken away: one that begins knows no rights."""
 Values = Mapping[Material, bytes | None]
 _Held = tuple[type[SecretKey] | type[ConfigMapKey], str, str]
 _KINDS: Mapping[type[SecretKey] | type[ConfigMapKey], Kind] = {
@@ -83,13 +85,20 @@ class Fetched:
 
     def _follower(self, held: _Held) -> Follower:
         kind, namespace, name = held
+        refused: list[float] = []
 
         def changed(changes: Changes) -> None:
+            refused.clear()
             self._items[held] = next((each for each in changes.values() if each is not None), None)
             self._tell(held)
 
         def forbidden() -> None:
             wanted = self._wanted.get(held, set())
+            now = asyncio.get_running_loop().time()
+            if not refused:
+                refused.append(now)
+            if now - refused[0] >= TAKEN_SECONDS and self._items.pop(held, None) is not None:
+                self.take(dict.fromkeys(wanted))
             self.closed(dict.fromkeys(wanted, REFUSED.format(namespace=namespace)))
 
         scope = Scope(namespace, fields={"metadata.name": name})

@@ -63,6 +63,8 @@ class Follower:
                     continue
                 _log.warning("following %s: %s", self._what(), str(error) or type(error).__name__)
                 if api.code(error) == api.FORBIDDEN:
+                    # Once it may be known again, a watch would tell of changes alone.
+                    self._version = ""
                     self.forbidden()
                 await asyncio.sleep(self._pause * random.uniform(0.5, 1.5))  # noqa: S311 - not a secret
                 self._pause = min(self._pause * 2, LONGEST_PAUSE)

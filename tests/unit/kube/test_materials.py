@@ -1,13 +1,14 @@
 """What Secrets and ConfigMaps of a cluster hold, and that files are none of a cluster's business."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, cast
 
 import httpx2
 import pytest
 
 from outgate.kube import client as api
+from outgate.kube import materials
 from outgate.kube.client import Client
 from outgate.kube.controller import SITE
 from outgate.kube.materials import REFUSED, Fetched, values
@@ -147,3 +148,48 @@ async def test_it_is_waited_for_until_all_is_known(
         await asyncio.wait_for(waiting, 5)
         running.cancel()
     assert [set(each) for each in told] == [{KEY}]
+
+
+async def test_what_is_refused_for_long_is_taken_away_and_comes_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    secret = {"metadata": {"name": "ca", "namespace": "ns"}, "data": {"ca.crt": "eA=="}}
+    allowed, over = asyncio.Event(), asyncio.Event()
+    allowed.set()
+
+    async def listed(*_: Any) -> tuple[list[Any], str]:
+        if not allowed.is_set():
+            asked = httpx2.Request("GET", "https://kubernetes/")
+            raise httpx2.HTTPStatusError("no", request=asked, response=httpx2.Response(403))
+        return [secret], "1"
+
+    async def follow(*_: Any) -> AsyncIterator[Any]:
+        await over.wait()
+        await listed()
+        yield "BOOKMARK", secret | {"metadata": {"resourceVersion": "2"}}
+
+    monkeypatch.setattr(api, "listed", listed)
+    monkeypatch.setattr(api, "follow", follow)
+    monkeypatch.setattr(materials, "TAKEN_SECONDS", 0.5)
+    taken, closed = list[Any](), list[Any]()
+    fetched = Fetched(cast("Client", None), taken.append, closed.append)
+    fetched.want({KEY})
+    running = asyncio.create_task(fetched.run())
+    await until(lambda: taken == [{KEY: b"x"}])
+    # The server's watch ends, and the right is gone.
+    allowed.clear()
+    over.set()
+    await until(lambda: closed)
+    assert taken == [{KEY: b"x"}], "an API server that begins refuses for a moment"
+    await until(lambda: taken[1:] == [{KEY: None}])
+    assert closed[-1] == {KEY: REFUSED.format(namespace="ns")}
+    over.clear()
+    allowed.set()
+    await until(lambda: taken[2:] == [{KEY: b"x"}])
+    running.cancel()
+
+
+async def until(holds: Callable[[], Any]) -> None:
+    async with asyncio.timeout(20):
+        while not holds():  # noqa: ASYNC110 - somebody else's state
+            await asyncio.sleep(0.02)
