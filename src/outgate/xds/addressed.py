@@ -65,15 +65,16 @@ def resources(
     called = [by_address(each) for each in _ordered(destinations)]
     if not called:
         return ()
-    way = inner.to_listeners(naming.internal_cluster(naming.ADDRESS), (naming.ADDRESS,))
-    made = [building.cluster(way)]
+    names = (naming.ADDRESS, naming.ADDRESS_LATE)
+    ways = (inner.to_listeners(naming.internal_cluster(each), (each,)) for each in names)
+    made = [building.cluster(each) for each in ways]
     for each in called:
         for port in each.ports:
             found = clusters.to_port(cluster(each, port), each, port, upstream)
             made += (replace(one, on_demand=False) for one in found)
         if (routed := routes.addressed(each)) is not None:
             made.append(routed)
-    return (*made, _listener(called, log, upstream))
+    return (*made, *(_listener(called, log, upstream, late=late) for late in (False, True)))
 
 
 def _ordered(destinations: Iterable[External]) -> list[External]:
@@ -107,7 +108,8 @@ def cluster(service: External, port: Port) -> str:
     return f"address|{service.name}|{port.number}"
 
 
-def _listener(called: list[External], log: str, upstream: Upstream) -> Resource:
+def _listener(called: list[External], log: str, upstream: Upstream, *, late: bool) -> Resource:
+    """Return the listener that all calls by address enter, or the one to which those go on that are to be TLS."""
     settings = upstream.settings
     chains = [
         {"name": cluster(each, port), "filters": _filters(each, port, log, upstream)}
@@ -117,23 +119,40 @@ def _listener(called: list[External], log: str, upstream: Upstream) -> Resource:
     own = (each for service in called for each in _matchers(service, own=True))
     others = (each for service in called for each in _matchers(service, own=False))
     refused = pipeline.chains(settings, log, denials.TUNNELLED)
-    found = refused["filter_chain_matcher"]["matcher_list"]["matchers"]
+    found = [*own, *others]
+    if not late:
+        onward = naming.internal_cluster(naming.ADDRESS_LATE)
+        filters = pipeline.connection_chain(settings, log, denials.TUNNELLED, cluster=onward)
+        chains.append({"name": "late", "filters": filters})
+        found += [each for service in called for each in _silent(service)]
+    found += refused["filter_chain_matcher"]["matcher_list"]["matchers"]
     return building.listener(
         {
-            "name": naming.ADDRESS,
+            "name": naming.ADDRESS_LATE if late else naming.ADDRESS,
             "internal_listener": {},
-            **pipeline.sniffing(SNIFF_SECONDS),
+            **pipeline.sniffing(pipeline.LATE_SNIFF_SECONDS if late else SNIFF_SECONDS),
             **refused,
             "filter_chains": [*chains, *refused["filter_chains"]],
-            "filter_chain_matcher": {"matcher_list": {"matchers": [*own, *others, *found]}},
+            "filter_chain_matcher": {"matcher_list": {"matchers": found}},
         }
     )
+
+
+def _silent(service: External) -> Iterator[dict[str, Any]]:
+    """Yield what has connections wait that say nothing yet, on ports where they are to begin TLS."""
+    for port in service.ports:
+        if port.protocol is Protocol.TLS:
+            yield pipeline.matched("late", pipeline.every(_called(service, port)))
+
+
+def _called(service: External, port: Port) -> list[dict[str, Any]]:
+    return [pipeline.on_port(port.number), pipeline.in_ranges("address", service.networks)]
 
 
 def _matchers(service: External, *, own: bool) -> Iterator[dict[str, Any]]:
     """Yield what leads to a service's chains: for callers of its own namespace, or else for all that see it."""
     for port in service.ports:
-        said = [pipeline.on_port(port.number), pipeline.in_ranges("address", service.networks)]
+        said = _called(service, port)
         if own:
             said.append(pipeline.called_from([service.name.namespace]))
         elif service.visible is not None:

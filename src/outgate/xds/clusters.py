@@ -153,7 +153,7 @@ def shared() -> tuple[Resource, ...]:
     deny.load_assignment.cluster_name = naming.DENY
     own = (
         inner.to_listeners(naming.internal_cluster(name), (name,))
-        for name in (naming.CAPTURE, naming.RAW)
+        for name in (naming.CAPTURE, naming.RAW, naming.LATE)
     )
     return tuple(building.cluster(each) for each in (deny, *own))
 

@@ -29,7 +29,7 @@ ALLOWED, DECLARED, REFUSED = "allowed", "declared", "denied"
 """Metadata and name of each route, for the log: both are short, as there are many."""
 DENIED = {"decision": "denied", "reason": NOT_DECLARED}
 """Metadata of listeners, for where no route was found."""
-NOT_HTTP = "this port is declared as HTTP, and this is not valid HTTP"
+NOT_HTTP = "this port is declared for HTTP or TLS, and this is neither"
 NOT_PASSED_ON = (
     "no such request is passed on, for its path, its Host, or an upgrade to other than a WebSocket"
 )
@@ -229,7 +229,8 @@ def connection_log(path: str, caller: Caller) -> list[dict[str, Any]]:
 
     What only goes on into an inner listener (`clusters.alias`) is logged there.
     """
-    inner = (f"'envoy://{each}'" for each in (f"{naming.LATE}/", naming.WILD, f"{naming.ADDRESS}/"))
+    ours = (f"{each}/" for each in (naming.LATE, naming.ADDRESS, naming.ADDRESS_LATE))
+    inner = (f"'envoy://{each}'" for each in (naming.WILD, *ours))
     begins = " || ".join(f"upstream.address.startsWith({each})" for each in inner)
     late = f"has(upstream.address) && ({begins})"
     return _log(

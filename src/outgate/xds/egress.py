@@ -4,7 +4,7 @@ A change costs what it touches: what other services serialised to is shared, and
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
@@ -12,6 +12,7 @@ from outgate.model.addresses import SHARED, Allocation, holder
 from outgate.model.destinations import Destination, External
 from outgate.model.names import Name
 from outgate.model.workloads import Workload
+from outgate.traffic.references import Protocol
 from outgate.xds import (
     addressed,
     clusters,
@@ -65,7 +66,7 @@ class Programmed:
     scopes: Scopes = field(default_factory=Scopes)
     records: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}))
     ports: Mapping[int, int] = field(default_factory=lambda: MappingProxyType({}))
-    """Numbers of HTTP ports, and how many destinations have each."""
+    """Numbers of ports at which the client speaks first, and how many destinations have each."""
     namespaces: frozenset[str] = frozenset()
     by_address: Mapping[Name, External] = field(default_factory=lambda: MappingProxyType({}))
     """Those that may be called by address."""
@@ -235,10 +236,14 @@ def _ports(
     counts = Counter(previous.ports)
     for name in touched:
         if (before := previous.destinations.get(name)) is not None:
-            counts.subtract(port.number for port in before.ports if port.is_http)
+            counts.subtract(_client_first(before))
     for each in changed:
-        counts.update(port.number for port in each.ports if port.is_http)
+        counts.update(_client_first(each))
     return {number: count for number, count in counts.items() if count > 0}
+
+
+def _client_first(destination: Destination) -> Iterator[int]:
+    return (port.number for port in destination.ports if port.protocol is not Protocol.TCP)
 
 
 def _table(records: Mapping[str, bytes]) -> list[bytes]:

@@ -115,7 +115,7 @@ def capture(
 ) -> Resource:
     """Return the inner listener at the end of tunnels; `known` is what it knows of destinations.
 
-    A client that says nothing for `sniff` seconds is taken as one of plain TCP, but on HTTP ports.
+    A client that says nothing for `sniff` seconds is taken as one of plain TCP, but on ports for HTTP or TLS.
     """
     return building.listener(
         {
@@ -128,19 +128,12 @@ def capture(
 
 
 def shared(settings: Settings, log: str) -> tuple[Resource, ...]:
-    """Return the inner listeners for plain TCP at the end of tunnels, and for HTTP ports beside a plain TCP port."""
+    """Return the inner listeners for plain TCP at the end of tunnels, and for clients that take their time."""
     late = {
         "name": naming.LATE,
         "internal_listener": {},
         **pipeline.sniffing(pipeline.LATE_SNIFF_SECONDS),
-        **pipeline.chains(settings, log, denials.TUNNELLED),
-    }
-    # What speaks neither TLS nor HTTP there has nowhere to go: its address has led it here once already.
-    late["default_filter_chain"] = {
-        "name": "tcp",
-        "filters": pipeline.refusing_chain(
-            settings, log, denials.TUNNELLED, "tcp", denials.NOT_HTTP
-        ),
+        **pipeline.late_chains(settings, log, denials.TUNNELLED),
     }
     raw = {
         "name": naming.RAW,

@@ -32,7 +32,7 @@ READY, READY_PORT, READY_PATH = "ready", 15021, "/healthz/ready"
 
 CAPTURE, RAW, LATE, TUNNEL = "capture", "raw", "late", "tunnel"
 """Listeners of the egress Envoy that are not a workload's own: ends of tunnels, and the tunnels' own front."""
-ADDRESS = "address"
+ADDRESS, ADDRESS_LATE = "address", "address-late"
 """The inner listener of calls by address."""
 DNS, DNS_FORWARD = "dns", "dns-forward"
 """Listeners that answer for declared names; the second asks the real resolver for all others."""

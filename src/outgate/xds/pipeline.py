@@ -1,6 +1,6 @@
 """The pipeline: what happens to a captured connection, whichever way it came.
 
-Nothing here depends on which services exist, but for the numbers of their HTTP ports. An HTTP request finds its routes
+Nothing here depends on which services exist, but for the numbers of their ports. An HTTP request finds its routes
 by the service and namespace in its Host; a plain TCP connection finds its cluster by its address and port. What is not
 found is not declared, and is denied.
 """
@@ -19,11 +19,12 @@ from outgate.xds.denials import Caller
 from outgate.xds.policing import filters
 
 SNIFF_SECONDS = 0.04
-"""How long a listener waits for a client's first bytes: denials must come within 0.1 s. On a declared HTTP port a
-slower client is waited for by the HTTP filter."""
-LATE_SNIFF_SECONDS = 15.0
+"""How long a listener waits for a client's first bytes: denials must come within 0.1 s. On a declared port of HTTP or
+TLS a slower client is waited for in an inner listener."""
+LATE_SNIFF_SECONDS = 60.0
+"""How long it waits: there are clients that connect well before they need to."""
 LATE_IDLE_SECONDS = 60.0
-"""How long a connection that was silent at first may be without a request."""
+"""How long a connection may be without a request where nobody looks at what it begins with."""
 
 
 def listener_filters(*, sniff: bool) -> list[dict[str, Any]]:
@@ -79,7 +80,10 @@ def _caller_state(caller: Caller) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """All that listeners know of destinations: numbers of HTTP ports, and networks that are called by address."""
+    """All that listeners know of destinations: ports by number, and networks that are called by address.
+
+    The ports are those at which the client speaks first, as it does in HTTP and TLS.
+    """
 
     ports: tuple[int, ...] = ()
     networks: tuple[Network, ...] = ()
@@ -154,16 +158,12 @@ def tcp_proxy(
 def chains(settings: Settings, log: str, caller: Caller, known: Known = NOTHING) -> dict[str, Any]:
     """Return the filter chains of a listener that recognises TLS and HTTP; all else is taken as plain TCP.
 
-    On ports of declared HTTP services, a connection to a virtual address is HTTP before it says anything.
+    A connection to a virtual address that says nothing goes on into a listener that waits for it, on such ports as are
+    declared for HTTP or TLS.
     """
-    named = {
-        "tls": tls_chain(settings, log, caller),
-        "tls-local": tls_chain(settings, log, caller, local=True),
-        "http": http.chain(settings, log, caller),
-    }
+    named = _tls_chains(settings, log, caller) | {"http": http.chain(settings, log, caller)}
     matchers = [
-        matched("tls-local", every([IS_TLS, _LOCAL])),
-        matched("tls", IS_TLS),
+        *_TLS,
         matched("http", _any(_single("ApplicationProtocolInput", each) for each in _HTTP)),
     ]
     if known.networks:
@@ -171,16 +171,36 @@ def chains(settings: Settings, log: str, caller: Caller, known: Known = NOTHING)
         named["address"] = connection_chain(settings, log, caller, cluster=inner)
         matchers.insert(0, matched("address", in_ranges("address", known.networks)))
     if numbers := sorted(known.ports):
-        named["late"] = http.chain(settings, log, caller, LATE_IDLE_SECONDS)
+        inner = naming.internal_cluster(naming.LATE)
+        named["late"] = connection_chain(settings, log, caller, cluster=inner)
         on_ports = _any(on_port(each) for each in numbers)
         matchers.append(matched("late", every([_VIRTUAL, on_ports])))
+    return _chosen(named, matchers, connection_chain(settings, log, caller), "tcp")
+
+
+def late_chains(settings: Settings, log: str, caller: Caller) -> dict[str, Any]:
+    """Return the filter chains of a listener for ports of HTTP or TLS alone: what is no TLS is taken as HTTP."""
+    otherwise = http.chain(settings, log, caller, LATE_IDLE_SECONDS)
+    return _chosen(_tls_chains(settings, log, caller), [*_TLS], otherwise, "http")
+
+
+def _tls_chains(settings: Settings, log: str, caller: Caller) -> dict[str, list[dict[str, Any]]]:
+    return {
+        "tls": tls_chain(settings, log, caller),
+        "tls-local": tls_chain(settings, log, caller, local=True),
+    }
+
+
+def _chosen(
+    named: dict[str, list[dict[str, Any]]],
+    matchers: list[dict[str, Any]],
+    otherwise: list[dict[str, Any]],
+    default: str,
+) -> dict[str, Any]:
     return {
         "filter_chains": [{"name": name, "filters": each} for name, each in named.items()],
         "filter_chain_matcher": {"matcher_list": {"matchers": matchers}},
-        "default_filter_chain": {
-            "name": "tcp",
-            "filters": connection_chain(settings, log, caller),
-        },
+        "default_filter_chain": {"name": default, "filters": otherwise},
     }
 
 
@@ -264,3 +284,4 @@ def to_ranges(chain: str, ranges: Iterable[Network]) -> dict[str, Any]:
 
 _VIRTUAL = in_ranges("virtual", (IPV4, IPV6))
 _LOCAL = in_ranges("local", [network for each in LOCAL for network in each.networks])
+_TLS = (matched("tls-local", every([IS_TLS, _LOCAL])), matched("tls", IS_TLS))

@@ -200,7 +200,7 @@ except ConnectionResetError:
 print(json.dumps(said))
 """
     assert "200" not in mesh.python(sleep, code, name)
-    line = mesh.log(lambda each: "not valid HTTP" in each["reason"])
+    line = mesh.log(lambda each: "this is neither" in each["reason"])
     assert (line["decision"], line["pod"]) == ("denied", sleep)
     mesh.outgate("delete", "service", name)
 
