@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from tests.e2e.mesh.spaces import Space
 from tests.e2e.mesh.test_destinations import external
+from tests.e2e.mesh.test_policy import line, policy
 from tests.e2e.mesh.test_protocols import ca_file
 from tests.outside.control import Outside
 
@@ -27,6 +28,9 @@ except OSError as error:
 """
 
 
+REFUSED = ("SSLEOFError", "ConnectionResetError", "SSLZeroReturnError")
+
+
 def slowly(
     space: Space, host: str, port: int, ca: str = "", name: str = "", wait: float = 0.5
 ) -> Any:
@@ -44,10 +48,26 @@ def test_tls_that_begins_late_is_passed_through(space: Space, outside: Outside, 
     ca = ca_file(space, outside)
     assert slowly(space, "echo.test", 443, ca) == "HTTP/1.1 200 OK"
     said = slowly(space, "echo.test", 443, ca, "elsewhere.test")
-    assert said in ("SSLEOFError", "ConnectionResetError", "SSLZeroReturnError")
+    assert said in REFUSED
     wanted = {"namespace": space.namespace, "server_name": "elsewhere.test"}.items()
     denied = space.mesh.log(lambda each: wanted <= each.items())
     assert (denied["decision"], "server name" in denied["reason"]) == ("denied", True)
+
+
+def test_policies_hold_for_what_begins_late(space: Space, outside: Outside) -> None:
+    outside.open("web")
+    space.apply(
+        external("echo.test", ports=["TLS:443", "HTTP:80"]),
+        policy("others", {"to": [{"host": "ws.test"}]}),
+    )
+    ca = ca_file(space, outside)
+    before = len(outside.internet.canary())
+    assert slowly(space, "echo.test", 443, ca) in REFUSED
+    assert slowly(space, "echo.test", 80) == "HTTP/1.1 403 Forbidden"
+    assert not outside.seen(before, "tls", "web")
+    for wanted in ({"protocol": "tls"}, {"status": 403}):
+        said = line(space, **wanted)
+        assert "no rule of an EgressPolicy" in said["reason"], said
 
 
 def test_http_that_begins_late(space: Space, outside: Outside) -> None:
