@@ -64,6 +64,8 @@ STATE_ORIGINAL = "envoy.filters.listener.original_dst.local_ip"
 STATE_CLUSTER = "envoy.tcp_proxy.cluster"
 STATE_ALPN = "envoy.network.application_protocols"
 """Filter state: the first four are ours; the others are Envoy's names, which its filters read."""
+STATE_TUNNEL = "outgate.tunnel"
+"""Whose tunnel a connection came by, to be hashed; it is not passed on to where calls go."""
 STATE_RESOURCE, STATE_HOST, STATE_PATH = "outgate.resource", "outgate.host", "outgate.path"
 STATE_SUBJECTS, STATE_ELSEWHERE = "outgate.subjects", "outgate.elsewhere"
 """Filter state of a call, for policies: which resource declares what is called, the host outside, the path without the

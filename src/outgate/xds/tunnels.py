@@ -71,11 +71,13 @@ def front(where: str, settings: Settings) -> tuple[Resource, ...]:
     The identity is the client certificate's URI; the namespace and the pod are in its DNS and e-mail names, which our
     own authority puts there (`serve.authority`), because Envoy cannot take a URI apart.
     """
+    identity, namespace, pod = (f"%DOWNSTREAM_PEER_{each}_SAN%" for each in ("URI", "DNS", "EMAIL"))
     actions = [
-        pipeline.state(naming.STATE_IDENTITY, "%DOWNSTREAM_PEER_URI_SAN%"),
-        pipeline.state(naming.STATE_NAMESPACE, "%DOWNSTREAM_PEER_DNS_SAN%"),
-        pipeline.state(naming.STATE_POD, "%DOWNSTREAM_PEER_EMAIL_SAN%"),
+        pipeline.state(naming.STATE_IDENTITY, identity),
+        pipeline.state(naming.STATE_NAMESPACE, namespace),
+        pipeline.state(naming.STATE_POD, pod),
         pipeline.state(naming.STATE_ORIGINAL, "%REQ(:AUTHORITY)%"),
+        _apart(f"{identity} {namespace} {pod}"),
     ]
     raw = {
         "name": ":authority",
@@ -144,6 +146,16 @@ def front(where: str, settings: Settings) -> tuple[Resource, ...]:
         "per_connection_buffer_limit_bytes": BUFFER_BYTES,
     }
     return (building.listener(form),)
+
+
+def _apart(who: str) -> dict[str, Any]:
+    """Return the action that has connections to the pipeline kept apart by who calls.
+
+    Envoy keeps one that it opened for a call that was given up, and gives it to the next call to the same address:
+    without this, to anybody's. It is not passed on: pods share the connections that lead outside.
+    """
+    action = pipeline.state(naming.STATE_TUNNEL, who)
+    return action | {"factory_key": "envoy.hashable_string", "shared_with_upstream": "ONCE"}
 
 
 def _connect(listener: str, headers: list[dict[str, Any]]) -> dict[str, Any]:
