@@ -51,15 +51,17 @@ def _by_policy(caller: Caller, who: str) -> list[dict[str, Any]]:
     ask = f"outgate explain -n {caller.namespace} {caller.pod} http://%REQ(:AUTHORITY)%%PATH(NQ)% says more.\n"
     limited = " || ".join(f"response.code_details == '{each}'" for each in LIMITED)
     uncounted = " || ".join(f"response.code_details == '{each}'" for each in NOT_COUNTED)
-    lacking = f"response.code_details == '{NO_CREDENTIAL}'"
+    lacking = f"response.code_details == '{LIMITED[0]}' && response.code == {NO_CREDENTIAL}"
     beyond = f"outgate: more calls than {rule} allows.\n"
-    asleep = f"outgate: calls that {rule} allows cannot be counted now.\n"
+    asleep = (
+        f"outgate: calls that {rule} allows cannot be counted, or given their credential, now.\n"
+    )
     missing = f"outgate: the credential that {rule} puts in is missing, so the call was not made.\n"
     return [
         _mapper(expression(_DENIED), 403, f"{who}%RESPONSE_CODE_DETAILS%\n{ask}"),
+        _mapper(expression(lacking), 503, missing),
         _mapper(expression(limited), 429, beyond),
         _mapper(expression(uncounted), 503, asleep),
-        _mapper(expression(lacking), 503, missing),
     ]
 
 

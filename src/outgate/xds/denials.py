@@ -154,12 +154,12 @@ def _ruled(key: str) -> dict[str, str]:
 
 
 LIMITED = ("ext_authz_denied", "request_rate_limited")
-"""Details of answers to calls beyond a limit."""
+"""Details of answers to calls beyond a limit; the first also where there is no credential, with `NO_CREDENTIAL`."""
 NOT_COUNTED = ("ext_authz_error", "rate_limiter_error")
-NO_CREDENTIAL = "failed_to_inject_credential"
+NO_CREDENTIAL = 401
 
 
-_BY_RULE = (*LIMITED, *NOT_COUNTED, NO_CREDENTIAL)
+_BY_RULE = (*LIMITED, *NOT_COUNTED)
 """Details of answers where a rule that allows a call stopped it after all."""
 _BY_ENVOY = (
     "upgrade_failed",

@@ -185,9 +185,9 @@ def credential(held: Credential) -> str:
     return text(held.material, held.prefix)
 
 
-def anchor(held: Credential) -> str:
-    """Return the inner listener that has a credential fetched."""
-    return f"anchor|{held.header}|{credential(held)}"
+def vault(held: Credential) -> str:
+    """Return the inner listener, and the cluster, at which a credential is to be had."""
+    return f"vault|{held.header}|{credential(held)}"
 
 
 def limit(namespace: str, rule: str) -> str:

@@ -262,6 +262,16 @@ def test_without_its_credential_a_call_is_not_made(space: Space) -> None:
     until(lambda: space.call("http://echo/").status, 200)
 
 
+def test_a_credential_comes_long_after_its_destination(space: Space) -> None:
+    """Envoy crashed: a new host changes the pod's listener, and what was of the one before goes away in a second."""
+    restarts = space.mesh.status()["egress"]["restarts"]
+    space.apply(ECHO, external("late", "h2.test", ports="[{port: 8123, protocol: HTTP}]"))
+    time.sleep(2)
+    space.apply(secret("token", value=TOKEN), with_credential(header="X-Late-Key"))
+    until(lambda: space.call("http://echo/").seen.get("x-late-key"), [f"Bearer {TOKEN}"])
+    assert space.mesh.status()["egress"]["restarts"] == restarts
+
+
 def test_a_credential_goes_to_no_other_destination(space: Space) -> None:
     copies = textwrap.dedent("""\
         apiVersion: outgate.dev/v1alpha1

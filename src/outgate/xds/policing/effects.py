@@ -62,12 +62,19 @@ class Counting:
         )
 
 
-def anchor(credential: Credential) -> Resource:
-    """Return a listener that nobody calls, and that has the egress fetch a credential and follow its changes.
+def vault(credential: Credential) -> tuple[Resource, ...]:
+    """Return where a credential is kept, an inner listener that answers with it, or 401 without it; and the way there.
 
-    A filter that comes as a resource of its own does not: Envoy begins to fetch secrets as a listener is begun.
+    Filters that come as resources of their own may not ask for secrets: Envoy 1.40 then uses what belongs to the
+    listener as it was begun, and that is freed once the listener has changed, so that all of the egress crashes.
     """
-    return answering(naming.anchor(credential), (injecting(credential),))
+    name = naming.vault(credential)
+    shown = {"key": credential.header, "value": f"%REQ({credential.header})%"}
+    told = {"header": shown, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+    return (
+        answering(name, (_injecting(credential),), (told,)),
+        building.cluster(inner.to_listeners(name, (name,))),
+    )
 
 
 def counters(namespace: str, ruling: Ruling, limit: LocalLimit) -> tuple[Resource, ...]:
@@ -114,19 +121,27 @@ def _place(namespace: str, ruling: Ruling, limit: LocalLimit) -> str:
 
 def counted(namespace: str, ruling: Ruling, limit: LocalLimit) -> dict[str, Any]:
     """Return the filter that has a call counted."""
+    return _asking(_place(namespace, ruling, limit), sent=naming.POD_HEADER)
+
+
+def _asking(place: str, *, sent: str = "", taken: str = "") -> dict[str, Any]:
+    """Return the filter that asks an inner listener about a call: with one header of it, or for one."""
+    service: dict[str, Any] = {
+        "server_uri": {"uri": "http://inside", "cluster": place, "timeout": "1s"}
+    }
+    said: dict[str, Any] = {}
+    if sent:
+        said = {"allowed_headers": {"patterns": [{"exact": sent}]}}
+    if taken:
+        patterns = {"patterns": [{"exact": taken}]}
+        service["authorization_response"] = {"allowed_upstream_headers": patterns}
     config = typed(
         "extensions.filters.http.ext_authz.v3.ExtAuthz",
         stat_prefix="limit",
         transport_api_version="V3",
         status_on_error={"code": "ServiceUnavailable"},
-        allowed_headers={"patterns": [{"exact": naming.POD_HEADER}]},
-        http_service={
-            "server_uri": {
-                "uri": "http://limit",
-                "cluster": _place(namespace, ruling, limit),
-                "timeout": "1s",
-            }
-        },
+        http_service=service,
+        **said,
     )
     return {"name": "envoy.filters.http.ext_authz", "typed_config": config}
 
@@ -152,8 +167,12 @@ def limiting(limit: GlobalLimit, counting: Counting) -> dict[str, Any]:
     return {"name": "envoy.filters.http.ratelimit", "typed_config": config}
 
 
-def injecting(credential: Credential) -> dict[str, Any]:
-    """Return the filter that replaces a header by a secret; without one it refuses the call."""
+def fetched(credential: Credential) -> dict[str, Any]:
+    """Return the filter that replaces a header of a call by the credential; without one it refuses the call."""
+    return _asking(naming.vault(credential), taken=credential.header)
+
+
+def _injecting(credential: Credential) -> dict[str, Any]:
     generic = typed(
         "extensions.http.injected_credentials.generic.v3.Generic",
         header=credential.header,

@@ -62,22 +62,29 @@ def of_connections(name: str, namespace: str = "") -> list[dict[str, Any]]:
     return [_discovered(named(name, namespace), NETWORK_STATE)]
 
 
-def answering(name: str, run: Iterable[dict[str, Any]]) -> Resource:
-    """Return an inner listener that answers all calls, but for what filters do to them."""
+def answering(
+    name: str, run: Iterable[dict[str, Any]], headers: Iterable[dict[str, Any]] = ()
+) -> Resource:
+    """Return an inner listener that answers all calls, with headers, but for what filters do to them."""
     router = typed("extensions.filters.http.router.v3.Router")
     manager = typed(
         "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         stat_prefix="limit",
         generate_request_id=False,
         http_filters=[*run, {"name": "envoy.filters.http.router", "typed_config": router}],
-        route_config={"name": name, "virtual_hosts": [_ANSWERING]},
+        route_config={"name": name, "virtual_hosts": [_ANSWERING | _told(headers)]},
     )
     network = {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}
     form = {"name": name, "internal_listener": {}, "filter_chains": [{"filters": [network]}]}
     return building.listener(form)
 
 
-_ANSWERING = {
+def _told(headers: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    several = list(headers)
+    return {"response_headers_to_add": several} if several else {}
+
+
+_ANSWERING: dict[str, Any] = {
     "name": "all",
     "domains": ["*"],
     "routes": [{"match": {"prefix": "/"}, "direct_response": {"status": 200}}],

@@ -79,7 +79,7 @@ def rules(namespace: str, policies: Policies, counting: Counting | None) -> Rule
     own = (
         *of_calls((made,) if policies else (), namespace),
         *_counters(namespace, allowing),
-        *(effects.anchor(each.rule.credential) for each in allowing if each.rule.credential),
+        *_vaults(allowing),
     )
     return replace(made, resources=own)
 
@@ -198,6 +198,13 @@ def _counters(namespace: str, allowing: Iterable[Ruling]) -> Iterator[Resource]:
             yield from effects.counters(namespace, each, each.rule.local_limit)
 
 
+def _vaults(allowing: Iterable[Ruling]) -> Iterator[Resource]:
+    held = (each.rule.credential for each in allowing)
+    # Several rules may have one.
+    for each in dict.fromkeys(one for one in held if one is not None):
+        yield from effects.vault(each)
+
+
 def _counting(namespace: str, allowing: Iterable[Ruling]) -> Iterator[trees.FieldMatcher]:
     for each in allowing:
         if (limit := each.rule.local_limit) is not None:
@@ -215,7 +222,7 @@ def _limiting(
 def _injecting(allowing: Iterable[Ruling]) -> Iterator[trees.FieldMatcher]:
     for each in allowing:
         if each.rule.credential is not None:
-            yield effects.chosen(each.name, effects.injecting(each.rule.credential))
+            yield effects.chosen(each.name, effects.fetched(each.rule.credential))
 
 
 def noting(*, any_policy: bool) -> Resource:
