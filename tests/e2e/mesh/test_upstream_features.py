@@ -13,6 +13,8 @@ import yaml
 from tests.e2e.mesh.spaces import Space
 from tests.outside.control import Outside
 
+from outgate.resources.native.tls import CIPHERS
+
 pytestmark = [pytest.mark.root, pytest.mark.envoy]
 
 
@@ -236,6 +238,16 @@ def test_whom_tls_believes(space: Space, outside: Outside) -> None:
     assert status(ca={"file": str(ca)}) == 200
     assert status(minVersion="1.3") == 200
     assert status(maxVersion="1.2", ciphers=["ECDHE-ECDSA-AES128-GCM-SHA256"]) == 200
+
+
+def test_envoy_takes_all_that_may_be_written(space: Space) -> None:
+    """`apply` fails where Envoy refuses something: a cipher that it does not know, or gRPC where there is no HTTP/2."""
+    for cipher in CIPHERS:
+        space.apply(external("echo.test", over_tls(ciphers=[cipher])))
+    plain: dict[str, Any] = {"port": 443, "protocol": "HTTP"}
+    spoken = ({"tls": {}}, *({"protocol": each} for each in ("HTTPS", "HTTP2", "GRPC")))
+    for each in spoken:
+        space.apply(external("echo.test", plain | each, healthCheck={"type": "GRPC"}))
 
 
 def test_tls_is_opened_for_plain_tcp(space: Space, outside: Outside) -> None:

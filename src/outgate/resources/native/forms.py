@@ -185,19 +185,6 @@ EXPORT = Form(
     longest=63,
     says="namespace, `.` (this one) or `*` (all)",
 )
-CIPHER = Form(
-    lambda value: (
-        None
-        if re.fullmatch("[A-Z0-9-]+", value)
-        else Flaw(
-            f"{quote(value)} is not a cipher",
-            "write OpenSSL's name, such as ECDHE-RSA-AES128-GCM-SHA256",
-        )
-    ),
-    pattern="^[A-Z0-9-]+$",
-    longest=64,
-    says="cipher, by OpenSSL's name",
-)
 DESCRIPTOR = Form(
     lambda value: (
         None

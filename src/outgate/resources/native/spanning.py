@@ -79,6 +79,15 @@ def _static(spec: Json) -> bool:
     return spec.get("resolution") == "Static"
 
 
+def _asked_by_grpc(spec: Json) -> bool:
+    return (spec.get("healthCheck") or {}).get("type") == "GRPC"
+
+
+def _has_http2(port: Json) -> bool:
+    encrypted = port["protocol"] == "HTTP" and port.get("tls") is not None
+    return encrypted or port["protocol"] in ("HTTP2", "GRPC", "HTTPS")
+
+
 _CHECKS: tuple[tuple[Callable[[Json], bool], str, str, str, str], ...] = (
     (
         lambda spec: not (_wild(spec) and _speaks(spec, ("TCP",))),
@@ -104,6 +113,14 @@ _CHECKS: tuple[tuple[Callable[[Json], bool], str, str, str, str], ...] = (
         "resolution Static takes IP addresses",
         "write IP addresses, or resolution: DNS",
         "endpoints",
+    ),
+    (
+        lambda spec: not _asked_by_grpc(spec) or all(map(_has_http2, spec["ports"])),
+        "!has(self.healthCheck) || self.healthCheck.type != 'GRPC' || "
+        "self.ports.all(p, p.protocol in ['HTTP2', 'GRPC', 'HTTPS'] || (p.protocol == 'HTTP' && has(p.tls)))",
+        "type GRPC asks by HTTP/2, which not all ports here speak",
+        "write type: TCP; or protocol: GRPC at each port",
+        "healthCheck",
     ),
     (
         _rule_ports,

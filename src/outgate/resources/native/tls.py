@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from outgate.resources.native.forms import CIPHER, FILE, NAME
+from outgate.resources.native.forms import FILE, NAME
 from outgate.resources.native.references import MaterialRef, SecretRef, material, secret
 from outgate.resources.schemas import (
     Choice,
@@ -17,6 +17,25 @@ from outgate.resources.schemas import (
 )
 
 _VERSIONS = {"1.2": "1.2", "1.3": "1.3"}
+CIPHERS = (
+    *(
+        f"ECDHE-{key}-{cipher}"
+        for cipher in ("AES128-GCM-SHA256", "AES256-GCM-SHA384", "CHACHA20-POLY1305")
+        for key in ("ECDSA", "RSA")
+    ),
+    *(
+        f"ECDHE-{key}-{cipher}"
+        for cipher in ("AES128-SHA", "AES256-SHA")
+        for key in ("ECDSA", "RSA")
+    ),
+    "ECDHE-ECDSA-AES128-SHA256",
+    "ECDHE-RSA-AES128-SHA256",
+    "AES128-GCM-SHA256",
+    "AES256-GCM-SHA384",
+    "AES128-SHA",
+    "AES256-SHA",
+)
+"""What Envoy's TLS knows, less what needs a shared key and 3DES; it refuses a destination with any other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +115,9 @@ TLS = Fields(
         Field("minVersion", Choice(_VERSIONS), "Lowest version of TLS.", "minimum"),
         Field("maxVersion", Choice(_VERSIONS), "Highest version of TLS.", "maximum"),
         Field(
-            "ciphers", Items(Text(CIPHER), 32, 1, "."), "Ciphers for TLS 1.2, by OpenSSL's names."
+            "ciphers",
+            Items(Choice({each: each for each in CIPHERS}), 32, 1, "."),
+            "Ciphers for TLS 1.2, by OpenSSL's names; in TLS 1.3 there is no choice.",
         ),
         Field(
             "insecureSkipVerify",
