@@ -68,6 +68,8 @@ def _verify(
         validation.trusted_ca.filename = ca_file
     else:
         validation = common.combined_validation_context.default_validation_context
+        # Envoy wants it also where each call says the name.
+        validation.SetInParent()
         _fetch(
             common.combined_validation_context.validation_context_sds_secret_config,
             naming.trusted(tls.ca),

@@ -240,6 +240,19 @@ def test_whom_tls_believes(space: Space, outside: Outside) -> None:
     assert status(maxVersion="1.2", ciphers=["ECDHE-ECDSA-AES128-GCM-SHA256"]) == 200
 
 
+def test_a_wildcard_has_a_ca_of_its_own(space: Space, outside: Outside) -> None:
+    outside.open("wild")
+    other = outside.server_certificate("elsewhere.test").certificate
+
+    def status(host: str, ca: Path) -> int:
+        space.apply(external("*.wild.test", over_tls(ca={"file": str(ca)})))
+        return space.call(f"http://{host}/").status
+
+    assert status("a.wild.test", outside.internet.ca_file) == 200
+    assert status("odd.wild.test", outside.internet.ca_file) == 503
+    until(lambda: status("a.wild.test", other) == 503)
+
+
 def test_envoy_takes_all_that_may_be_written(space: Space) -> None:
     """`apply` fails where Envoy refuses something: a cipher that it does not know, or gRPC where there is no HTTP/2."""
     for cipher in CIPHERS:
