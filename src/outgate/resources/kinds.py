@@ -131,17 +131,18 @@ def _gateway(field: str, *versions: str, group: str = _GATEWAY) -> _Kind:
     return _Kind(preferred, field, parse, tuple(older))
 
 
+_OWN_GROUP = "outgate.dev"
 # By API group and kind.
 _KINDS: Mapping[tuple[str, str], _Kind] = {
     ("", "Service"): _Kind("v1", "services", parse_service),
     ("", "Secret"): _Kind("v1", "secrets", parse_secret),
     ("", "ConfigMap"): _Kind("v1", "config_maps", parse_config_map),
-    ("outgate.dev", "ExternalService"): _Kind(
+    (_OWN_GROUP, "ExternalService"): _Kind(
         "outgate.dev/v1alpha1",
         "external_services",
         _later("native.external_service", "parse_external_service"),
     ),
-    ("outgate.dev", "EgressPolicy"): _Kind(
+    (_OWN_GROUP, "EgressPolicy"): _Kind(
         "outgate.dev/v1alpha1",
         "egress_policies",
         _later("native.egress_policy", "parse_egress_policy"),
@@ -261,8 +262,12 @@ def _unknown(document: Document, key: tuple[str, str]) -> Problem:
         message = f"Outgate does not run a {kind} on one machine"
         hint = "run its command with: outgate run -- COMMAND"
     else:
-        message = f"{quote(kind)} of {group or 'v1'} is not a kind that Outgate uses: ignored"
+        message = f"{quote(kind)} of {group or 'v1'} is not a kind that Outgate uses"
         hint = _nearest_kind(kind)
+        if group == _OWN_GROUP:
+            # Nobody else's: a policy that is mistyped must not be missed.
+            return _problem(document, "kind", message, hint)
+        message = f"{message}: ignored"
     return _problem(document, "kind", message, hint, Severity.WARNING)
 
 

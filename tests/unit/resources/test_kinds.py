@@ -95,6 +95,11 @@ def test_an_invalid_first_one_counts_too() -> None:
             "ignored (did you mean Service of v1?)",
         ),
         (
+            "apiVersion: outgate.dev/v1alpha1\nkind: EgressPolicies\n",
+            'f.yaml:2: error: egresspolicies: kind: "EgressPolicies" of outgate.dev is not a kind '
+            "that Outgate uses (did you mean EgressPolicy of outgate.dev/v1alpha1?)",
+        ),
+        (
             "apiVersion: apps/v1\nkind: Service\n",
             'f.yaml:2: warning: service: kind: "Service" of apps is not a kind that Outgate uses: '
             "ignored (did you mean Service of v1?)",
