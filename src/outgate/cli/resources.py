@@ -75,18 +75,22 @@ def _write(names: tuple[str, ...], namespace: str, *, create: bool) -> None:
             if done is not Change.UNCHANGED:
                 changed[key] = document.location
     if _program([where.path(key) for key in changed]):
-        _warn_of(changed, {(each.location, each.path) for each in problems})
+        _warn_of(changed, {(each.resource, each.text) for each in problems})
     if failed:
         sys.exit(1)
 
 
-def _warn_of(changed: Mapping[Key, Location], said: Container[tuple[Location, str]]) -> None:
-    """Say what the mesh has against resources for what else there is, or is not: a Secret, a host declared before."""
+def _warn_of(changed: Mapping[Key, Location], said: Container[tuple[str, str]]) -> None:
+    """Say what the mesh has against resources for what else there is, or is not: a Secret, a host declared before.
+
+    `said` are resources and what has been said of them, as it was in the manifests alone.
+    """
     told = told_by_the_mesh() or {}
     for key, location in changed.items():
         for each in told.get((key.kind, key.namespace, key.name), ()):
-            if (location, each["path"]) not in said:
-                warn(f"{location}: warning: {key.kind}/{key.name}: {each['text']}")
+            resource, text = f"{key.kind}/{key.name}", each["text"]
+            if (resource, text) not in said:
+                warn(f"{location}: warning: {resource}: {text}")
 
 
 def _program(changed: list[Path]) -> bool:

@@ -122,7 +122,7 @@ class Api:
                 **dict(zip(("kind", "namespace", "name"), identity, strict=True)),
                 "severity": each.severity.value,
                 "path": each.path,
-                "text": f"{each.path}: {each.message}" + (f" ({each.hint})" if each.hint else ""),
+                "text": each.text,
             }
             for each in mesh.problems()
             for identity in mesh.meant(each)

@@ -38,8 +38,13 @@ class Problem:
     hint: str = ""
     severity: Severity = Severity.ERROR
 
+    @property
+    def text(self) -> str:
+        """The field, what is wrong, and what to write instead."""
+        said = f"{self.path}: {self.message}" if self.path else self.message
+        return f"{said} ({self.hint})" if self.hint else said
+
     def __str__(self) -> str:
         """One line: `file:line: severity: resource: path: message (hint)`, empty parts left out."""
-        parts = (str(self.location), str(self.severity), self.resource, self.path, self.message)
-        line = ": ".join(part for part in parts if part)
-        return f"{line} ({self.hint})" if self.hint else line
+        parts = (str(self.location), str(self.severity), self.resource, self.text)
+        return ": ".join(part for part in parts if part)

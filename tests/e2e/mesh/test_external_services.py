@@ -72,3 +72,9 @@ def test_what_is_wrong_is_not_written_and_what_is_right_beside_it_is(space: Spac
     assert "name the hosts one by one, or write protocol: TLS" in done
     assert "externalservice.outgate.dev/wild created" in done
     assert "zweiter" not in space.mesh.outgate("get", "extsvc", "-n", space.namespace)
+
+
+def test_apply_says_once_what_is_wrong(space: Space) -> None:
+    """What the manifest shows by itself the mesh finds too, at no line."""
+    told = space.apply(WILD.replace("tls: {}", "tls: {insecureSkipVerify: true}"))
+    assert told.count("ANY CERTIFICATE IS ACCEPTED") == 1
