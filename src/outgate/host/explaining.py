@@ -23,9 +23,11 @@ def explain(mesh: Mesh, pod: Name, url: str) -> dict[str, Any]:
     listeners = {kind: naming.workload_listener(pod, kind) for kind in kinds}
     policies = mesh.assembly.policies(pod.namespace)
     explainer = Explainer(mesh.programmed, domain, listeners, judge(policies, workload))
-    answer = explainer.explain(explaining.target(url), pod.namespace)
+    target = explaining.target(url)
+    answer = explainer.explain(target, pod.namespace)
     if "resource" not in answer:
-        answer["reason"] += "; inside, the name does not resolve"
+        if target.address is None:
+            answer["reason"] += "; inside, the name does not resolve"
         if workload.include:
             ranges = ", ".join(map(str, workload.include))
             answer["reason"] += f"; addresses outside of {ranges} are called directly"

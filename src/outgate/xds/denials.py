@@ -282,7 +282,10 @@ def tls_log(path: str, caller: Caller) -> list[dict[str, Any]]:
 
 def wildcard_refusal(host: str) -> str:
     """Return why a connection to a wildcard's address is denied that does not ask for a name below it."""
-    return f"this port of {host} takes the names below it only: as TLS with that server name, or as HTTP"
+    return (
+        f"this port of {host} takes the names below it only: where its protocol is TLS, as TLS with that server name;"
+        " elsewhere as plain HTTP, http://NAME:PORT"
+    )
 
 
 def refusal_log(path: str, caller: Caller, protocol: str, reason: str) -> list[dict[str, Any]]:

@@ -159,7 +159,8 @@ class Explainer:
         claim = self.programmed.allocation.claims.get(holder(found.name))
         if address is None or claim is None:
             return {"decision": DENIED, "reason": FULL}
-        if reason := _misspoken(found.name.name, port, called.scheme):
+        name = found.name.name
+        if reason := _misspoken(called.host if "*" in name else name, port, called.scheme):
             return {"decision": DENIED, "reason": reason}
         raw = claim.region.is_raw
         answer: dict[str, Any] = {

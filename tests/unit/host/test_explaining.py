@@ -129,6 +129,7 @@ def test_allowed(both: tuple[Mesh, Snapshot], url: str, resource: str) -> None:
         ("http://private.test/", "declared by externalservice/private in namespace other"),
         ("http://api.example.com:443/", "call it as https://api.example.com"),
         ("https://all.example.com:80/", "call it as http://all.example.com"),
+        ("https://a.wild.test:80/", "call it as http://a.wild.test"),
         ("tcp://203.0.113.7:22", "declares no port 22, but 80, 443"),
         ("http://203.0.114.7/", "no resource declares 203.0.114.7"),
         ("http://wild.test/", "no resource declares wild.test"),
@@ -170,3 +171,8 @@ def test_what_is_no_url(mesh: Mesh, url: str) -> None:
 def test_a_pod_that_is_not_there(mesh: Mesh) -> None:
     with pytest.raises(NotFoundError, match='pods "none" not found'):
         explain(mesh, Name("default", "none"), "http://bin")
+
+
+def test_of_an_address_nothing_is_resolved(mesh: Mesh) -> None:
+    assert "resolve" in explain(mesh, POD, "http://httpbin.org/")["reason"]
+    assert "resolve" not in explain(mesh, POD, "tcp://192.0.2.1:22")["reason"]
