@@ -8,9 +8,11 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from outgate.errors import UsageError
+
+N = TypeVar("N", int, float)
 
 PREFIX = "OUTGATE_"
 _MESH = re.compile(r"[a-z0-9]([a-z0-9-]{0,13}[a-z0-9])?")
@@ -31,13 +33,21 @@ def _mesh(text: str) -> str:
     return text
 
 
+def _read(kind: Callable[[str], N], text: str) -> N | None:
+    try:
+        return kind(text)
+    except ValueError:
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class _Number:
     low: float
     high: float
 
     def __call__(self, text: str) -> float:
-        if not self.low <= (value := float(text)) <= self.high:
+        value = _read(float, text)
+        if value is None or not self.low <= value <= self.high:
             raise ValueError(f"expected a number from {self.low:g} to {self.high:g}")
         return value
 
@@ -54,7 +64,8 @@ class _Integer:
     high: int
 
     def __call__(self, text: str) -> int:
-        if not self.low <= (value := int(text)) <= self.high:
+        value = _read(int, text)
+        if value is None or not self.low <= value <= self.high:
             raise ValueError(f"expected a whole number from {self.low} to {self.high}")
         return value
 

@@ -56,6 +56,12 @@ def test_what_is_wrong_names_the_variable_and_its_value(name: str, value: str) -
         Settings.load({f"OUTGATE_{name}": value})
 
 
+@pytest.mark.parametrize("name", ["EAGER_SERVICES", "CONNECT_TIMEOUT"])
+def test_what_is_no_number_is_told_which_there_may_be(name: str) -> None:
+    with pytest.raises(UsageError, match=r"'many': expected a (whole )?number from [0-9.]+ to"):
+        Settings.load({f"OUTGATE_{name}": "many"})
+
+
 def test_a_misspelt_setting_is_not_passed_over() -> None:
     with pytest.raises(UsageError, match="OUTGATE_RUNDIR: unknown setting"):
         Settings.load({"OUTGATE_RUNDIR": "/x"})
