@@ -23,8 +23,7 @@ def http_denial(caller: Caller) -> dict[str, Any]:
     body = (
         f"{who}{NOT_DECLARED}.\n"
         "To allow it, declare it with a Service of type ExternalName and call it by that Service's name, or add the"
-        " port to the one there is:\n"
-        "  outgate apply -f - <<END\n"
+        " port to the one there is (kubectl apply -f - in a cluster, outgate apply -f - on one machine):\n"
         "  apiVersion: v1\n"
         "  kind: Service\n"
         f"  metadata: {{name: NAME, namespace: {caller.namespace}}}\n"
@@ -32,7 +31,6 @@ def http_denial(caller: Caller) -> dict[str, Any]:
         "    type: ExternalName\n"
         "    externalName: HOST\n"
         "    ports: [{port: %DOWNSTREAM_LOCAL_PORT%, name: http}]\n"
-        "  END\n"
         "To go on calling it as it was called, declare its host with an ExternalService instead.\n"
     )
     undeclared = f"{_DENIED} && response.code_details.contains('{NOT_DECLARED.replace(' ', '_')}')"

@@ -18,6 +18,7 @@ def test_commands(empty: Mesh) -> None:
         or '"url": "http://www.httpbin.org/get"' in said
     )
     assert "outgate: denied: pod sleep-" in said
+    assert "kubectl apply -f - in a cluster" in said
     assert '"decision":"allowed"' in said
     assert '"decision":"denied"' in said
     # What is said of what does not work.
