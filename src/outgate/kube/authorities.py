@@ -1,16 +1,20 @@
 """The certificate authority of a cluster's mesh: one for all replicas of the controller, kept in a Secret.
 
-Whoever comes first makes it; the API server lets only one of two that come at once.
+Whoever comes first makes it; the API server lets only one of two that come at once. Who has it puts it back if somebody
+deletes it: else the next replica would make another one, which no proxy that runs trusts.
 """
 
+import asyncio
 import base64
+import contextlib
 import datetime
+import logging
 from pathlib import PurePosixPath
 
 from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.core_v1 import Secret
 
-from outgate.errors import UnavailableError
+from outgate.errors import HostError, UnavailableError
 from outgate.kube import client as api
 from outgate.kube import naming
 from outgate.kube.client import Client
@@ -20,9 +24,16 @@ from outgate.serve.certificates import now
 from outgate.serve.server import Certificate
 from outgate.settings import Settings
 
+_log = logging.getLogger(__name__)
+
 _KEY = "root.pem"
 _PLACE = PurePosixPath("secrets", naming.SYSTEM_NAMESPACE, naming.CA_SECRET)
 SERVER_LIFE = datetime.timedelta(days=7)
+_LOOK_SECONDS = 5.0
+_OTHER = (
+    "this is another authority than the one in use: it counts once all controllers, egress Envoys and captured pods are"
+    " made anew"
+)
 
 
 async def obtain(client: Client, settings: Settings) -> Authority:
@@ -32,19 +43,51 @@ async def obtain(client: Client, settings: Settings) -> Authority:
     except api.ApiError as error:
         if api.code(error) != api.NOT_FOUND:
             raise UnavailableError(f"cannot read {_PLACE}: {error}") from error
-    made = authority.create(now(), settings.trust_domain)
+    await _write(client, authority.create(now(), settings.trust_domain))
+    # Another replica may have been first.
+    return await _read(client)
+
+
+async def keep(client: Client, root: Authority) -> None:
+    """Put the authority back when it is missing, until cancelled; say so where there is another one now."""
+    told = ""
+    while True:
+        await asyncio.sleep(_LOOK_SECONDS)
+        wrong = told
+        # If the API server is away, the watches say so.
+        with contextlib.suppress(UnavailableError, *api.TROUBLE):
+            wrong = await _mended(client, root)
+        if wrong and wrong != told:
+            _log.error("%s", wrong)
+        told = wrong
+
+
+async def _mended(client: Client, root: Authority) -> str:
+    """Return what is wrong and stays so; empty if nothing is."""
+    try:
+        found = await _read(client)
+    except api.ApiError as error:
+        if api.code(error) != api.NOT_FOUND:
+            raise
+        await _write(client, root)
+        _log.warning("%s was deleted: it is back, with what proxies trust", _PLACE)
+        return ""
+    except HostError as error:
+        return str(error)
+    return "" if found.bundle == root.bundle else f"{_PLACE}: {_OTHER}"
+
+
+async def _write(client: Client, root: Authority) -> None:
     secret = Secret(
         metadata=ObjectMeta(name=naming.CA_SECRET, namespace=naming.SYSTEM_NAMESPACE),
         type="Opaque",
-        data={_KEY: base64.b64encode(authority.dump(made)).decode()},
+        data={_KEY: base64.b64encode(authority.dump(root)).decode()},
     )
     try:
         await client.create(secret)
     except api.ApiError as error:
         if api.code(error) != api.CONFLICT:
             raise UnavailableError(f"cannot write {_PLACE}: {error}") from error
-    # Another replica may have been first.
-    return await _read(client)
 
 
 async def _read(client: Client) -> Authority:

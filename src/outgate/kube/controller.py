@@ -142,6 +142,7 @@ class Controller:
                     group.create_task(self.namespaces.run(self.complete)),
                     group.create_task(self.policies.run(self.complete)),
                     group.create_task(self.trust.run()),
+                    group.create_task(authorities.keep(self.client, self.certificates.root)),
                     group.create_task(collecting.run(lambda: self.egress.revision)),
                     group.create_task(self._completed(followers)),
                     *self.teller.begin(group, self.complete),

@@ -120,6 +120,26 @@ def test_while_the_controller_is_gone_calls_go_on(loop: Loop) -> None:
     assert failures(loop, kill) == []
 
 
+def test_the_authority_is_put_back_if_it_is_deleted(loop: Loop) -> None:
+    """A new one would be one that no proxy trusts that runs."""
+    kubectl = loop.mesh.cluster.kubectl
+    kept = (
+        "get",
+        "secret",
+        "-n",
+        SYSTEM,
+        "outgate-ca",
+        "--ignore-not-found",
+        "-o=jsonpath={.data}",
+    )
+    before = kubectl(*kept)
+    assert failures(loop, lambda: kubectl("delete", "secret", "-n", SYSTEM, "outgate-ca")) == []
+    deadline = time.monotonic() + 20
+    while not (after := kubectl(*kept)) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert after == before != ""
+
+
 def test_while_the_api_server_is_gone_calls_go_on_and_changes_follow(loop: Loop) -> None:
     loop.mesh.cluster.stop("kube-apiserver")
     time.sleep(4)
