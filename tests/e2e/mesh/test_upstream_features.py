@@ -258,7 +258,10 @@ def test_envoy_takes_all_that_may_be_written(space: Space) -> None:
     for cipher in CIPHERS:
         space.apply(external("echo.test", over_tls(ciphers=[cipher])))
     plain: dict[str, Any] = {"port": 443, "protocol": "HTTP"}
-    spoken = ({"tls": {}}, *({"protocol": each} for each in ("HTTPS", "HTTP2", "GRPC")))
+    spoken: tuple[dict[str, Any], ...] = (
+        {"tls": {}},
+        *({"protocol": each} for each in ("HTTPS", "HTTP2", "GRPC")),
+    )
     for each in spoken:
         space.apply(external("echo.test", plain | each, healthCheck={"type": "GRPC"}))
 
