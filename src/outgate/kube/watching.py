@@ -48,6 +48,8 @@ class Follower:
     _names: set[Name] = field(default_factory=set)
     _version: str = ""
     _pause: float = FIRST_PAUSE
+    _refused: str = ""
+    """With which words it was last forbidden, until it is allowed."""
 
     async def run(self) -> None:
         """Follow until cancelled; while the server is away, what was told stays as it is."""
@@ -61,13 +63,20 @@ class Follower:
                     # Changes were missed: only a list can tell.
                     self._version = ""
                     continue
-                _log.warning("following %s: %s", self._what(), str(error) or type(error).__name__)
+                self._warn(error)
                 if api.code(error) == api.FORBIDDEN:
                     # Once it may be known again, a watch would tell of changes alone.
                     self._version = ""
                     self.forbidden()
                 await asyncio.sleep(self._pause * random.uniform(0.5, 1.5))  # noqa: S311 - not a secret
                 self._pause = min(self._pause * 2, LONGEST_PAUSE)
+
+    def _warn(self, error: Exception) -> None:
+        """Log what went wrong; once what is forbidden, as that may be so for ever."""
+        why = str(error) or type(error).__name__
+        if why != self._refused:
+            _log.warning("following %s: %s", self._what(), why)
+        self._refused = why if api.code(error) == api.FORBIDDEN else ""
 
     async def _list(self) -> None:
         items, version = await self._listed()
@@ -79,7 +88,7 @@ class Follower:
         gone = {name: None for name in self._names if name not in found}
         self._names = set(found)
         self._tell(found | gone)
-        self._version, self._pause = version, FIRST_PAUSE
+        self._version, self._pause, self._refused = version, FIRST_PAUSE, ""
         self.synced.set()
         self.answered.set()
 

@@ -120,6 +120,17 @@ async def test_after_an_answer_that_cannot_be_read_it_is_tried_again(
     assert set(found) == {Name("", "a")}
 
 
+async def test_what_is_forbidden_is_said_once_until_it_is_allowed(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(3):
+        server.say(STATUS | {"code": 403}, 403)
+    server.say(listed())
+    async with following(server, lambda _: None) as follower:
+        await asyncio.wait_for(follower.synced.wait(), 5)
+    assert caplog.text.count("following Node: no") == 1
+
+
 @pytest.mark.parametrize(
     "line",
     [b"<html>", b"7", b"{}", b'{"type":"ADDED"}', b'{"type":"ADDED","object":7}', b'{"type":"ADDED","object":{}}',
