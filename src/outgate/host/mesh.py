@@ -14,6 +14,7 @@ from outgate.model.deriving import declare, selects, source_of
 from outgate.model.destinations import Destination, Endpoint, External, Internal
 from outgate.model.gateway.relations import Relations
 from outgate.model.names import Name
+from outgate.model.pointing import pointless
 from outgate.model.workloads import Workload
 from outgate.resources.kinds import Resource, parse
 from outgate.resources.manifests import Manifests
@@ -70,6 +71,7 @@ class Mesh:
             found += [self._duplicate(source, first, other) for other in others]
         found += self._refused(self.programmed.allocation.refused())
         found += exposed(self.assembly)
+        found += pointless(self.assembly)
         found += [
             Problem(declared.location, str(declared.source), "spec", said)
             for declared, said in self.vault.all_lacking(self.assembly)

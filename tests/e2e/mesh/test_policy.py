@@ -262,6 +262,16 @@ def test_without_its_credential_a_call_is_not_made(space: Space) -> None:
     until(lambda: space.call("http://echo/").status, 200)
 
 
+def test_a_rule_about_what_is_not_there_is_warned_of(space: Space) -> None:
+    deny = policy("p", {"action": "Deny", "to": [{"externalService": "late"}, {"service": "echo"}]})
+    told = space.apply(ECHO, deny)
+    missing = f"there is no ExternalService late in namespace {space.namespace}"
+    assert f"warning: egresspolicy/p: spec.rules[0].to[0]: {missing}" in told
+    assert "to[1]" not in told
+    space.apply(external("late", "late.test"))
+    assert missing not in str(space.mesh.status()["problems"])
+
+
 def test_a_credential_comes_long_after_its_destination(space: Space) -> None:
     """Envoy crashed: a new host changes the pod's listener, and what was of the one before goes away in a second."""
     restarts = space.mesh.status()["egress"]["restarts"]
