@@ -152,13 +152,21 @@ def _check_external(
     for key in _CLUSTER_FIELDS:
         if spec.get(key):
             check.error(child("spec", key), "must not be set for type ExternalName", "remove it")
+    _check_external_ports(check, ports)
+    if not spec.get("ports"):
+        message = "no port is declared, so nothing can be called"
+        check.warning("spec.ports", message, "add one, for example {port: 80, name: http}")
+
+
+def _check_external_ports(check: Checker, ports: tuple[ServicePort, ...]) -> None:
     for port in ports:
         if port.protocol != "TCP":
             message = f"{port.protocol} is not supported, the port is not programmed"
             check.warning(child(port.path, "protocol"), message, "only TCP can be called")
-    if not spec.get("ports"):
-        message = "no port is declared, so nothing can be called"
-        check.warning("spec.ports", message, "add one, for example {port: 80, name: http}")
+        if port.target_port not in (None, port.port):
+            message = f"has no effect for type ExternalName: calls go to port {port.port} outside"
+            hint = "write an ExternalService, which has a targetPort"
+            check.warning(child(port.path, "targetPort"), message, hint)
 
 
 def _check_internal(check: Checker, spec: Mapping[str, Any]) -> None:

@@ -262,6 +262,11 @@ class TestExternalName:
                 "programmed (only TCP can be called)",
             ),
             (
+                EXTERNAL + "ports: [{port: 80, targetPort: 443}]\n",
+                "f.yaml:7: warning: ports[0].targetPort: has no effect for type ExternalName: calls "
+                "go to port 80 outside (write an ExternalService, which has a targetPort)",
+            ),
+            (
                 EXTERNAL + "ports: [{port: 80}]\nexternalname: x\n",
                 "f.yaml:8: warning: externalname: unknown field, it has no effect "
                 "(did you mean externalName?)",
