@@ -43,6 +43,18 @@ class Space(Clients):
         done = self.mesh.start(*words, *curl_command(url, *flags))
         return answer(done.stdout, done.stderr)
 
+    def line(self, **wanted: Any) -> dict[str, Any]:
+        """Return the last line of the log for this namespace with some values."""
+        wanted = {"namespace": self.namespace, **wanted}
+        return dict(self.mesh.log(lambda each: wanted.items() <= each.items()))
+
+    def authority(self) -> str:
+        """Return the small internet's CA file where pods see it: they do not see /run."""
+        shown = self.mesh.folder / "ca.pem"
+        shown.write_bytes(self.mesh.internet.ca_file.read_bytes())
+        self.mesh.folder.chmod(0o755)
+        return str(shown)
+
     def _run(self, code: str, asked: str) -> str:
         words = ("exec", "-n", self.namespace, self.pod, "--", self.mesh.python_program, "-I", "-c")
         return str(self.mesh.outgate(*words, code, asked))

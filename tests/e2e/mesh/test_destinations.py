@@ -8,76 +8,26 @@ from typing import Any
 
 import pytest
 from tests.e2e.mesh.conftest import Mesh
+from tests.e2e.mesh.saying import external, policy
 from tests.e2e.mesh.spaces import Space, Spaces
 from tests.outside.control import Outside
 
 pytestmark = [pytest.mark.root, pytest.mark.envoy]
 
 
-def external(*hosts: str, **more: Any) -> str:
-    """Return an ExternalService; `ports` are `HTTP:80`, `TLS:443`, or `HTTPS:80:443` for another one outside."""
-    ports = []
-    for each in more.pop("ports"):
-        protocol, number, *target = each.split(":")
-        port: dict[str, Any] = {"name": f"p{number}", "port": int(number), "protocol": protocol}
-        ports.append(port | ({"targetPort": int(target[0])} if target else {}))
-    return json.dumps(
-        {
-            "apiVersion": "outgate.dev/v1alpha1",
-            "kind": "ExternalService",
-            "metadata": {"name": more.pop("name", "outside")},
-            "spec": {"hosts": hosts, "ports": ports, **more},
-        }
-    )
-
-
-def policy(*rules: dict[str, Any]) -> str:
-    return json.dumps(
-        {
-            "apiVersion": "outgate.dev/v1alpha1",
-            "kind": "EgressPolicy",
-            "metadata": {"name": "only"},
-            "spec": {"rules": rules},
-        }
-    )
-
-
-def authority(mesh: Mesh) -> str:
-    """Return the small internet's CA file where pods see it."""
-    shown = mesh.folder / "ca.pem"
-    shown.write_bytes(mesh.internet.ca_file.read_bytes())
-    mesh.folder.chmod(0o755)
-    return str(shown)
-
-
-def denied(mesh: Mesh, space: Space, **fields: str) -> dict[str, Any]:
-    """Return the last line of the log that says so."""
-
-    def found(line: dict[str, Any]) -> bool:
-        return (
-            line["decision"] == "denied"
-            and line["namespace"] == space.namespace
-            and all(line.get(key) == value for key, value in fields.items())
-        )
-
-    return mesh.log(found)
-
-
-def test_tls_is_passed_through_by_its_server_name(
-    mesh: Mesh, space: Space, outside: Outside
-) -> None:
+def test_tls_is_passed_through_by_its_server_name(space: Space, outside: Outside) -> None:
     outside.open("web")
-    ca = authority(mesh)
+    ca = space.authority()
     space.apply(external("echo.test", ports=["TLS:443"]))
     said = space.call("https://echo.test/x", "--cacert", ca)
     assert (said.status, said.json()["scheme"]) == (200, "https")
-    line = mesh.log(lambda line: line.get("server_name") == "echo.test")
+    line = space.line(server_name="echo.test")
     assert (line["decision"], line["service"]) == ("allowed", f"echo.test.{space.namespace}")
-    assert line["resource"] == "externalservice/outside"
+    assert line["resource"] == "externalservice/echo-test"
     # The address is not what counts, and the name is.
     there = ("--connect-to", "ws.test:443:echo.test:443", "--cacert", ca)
     assert space.call("https://ws.test/", *there).status == 0
-    assert "protocol TLS" in denied(mesh, space, server_name="ws.test")["reason"]
+    assert "protocol TLS" in space.line(decision="denied", server_name="ws.test")["reason"]
     space.call("https://echo.test/", "--connect-to", "echo.test:443:192.0.2.77:443", "--cacert", ca)
 
 
@@ -88,7 +38,7 @@ def test_tls_without_a_server_name_is_denied_with_what_to_do(
     space.apply(external("echo.test", ports=["TLS:443"]))
     address = json.loads(space.exec(mesh.python_program, "-c", ADDRESS, "echo.test"))
     assert space.call(f"https://{address}/", "-k").status == 0
-    assert "SNI" in denied(mesh, space, protocol="tls")["reason"]
+    assert "SNI" in space.line(decision="denied", protocol="tls")["reason"]
 
 
 ADDRESS = """
@@ -97,11 +47,9 @@ print(json.dumps(socket.getaddrinfo(sys.argv[1], 1, socket.AF_INET)[0][4][0]))
 """
 
 
-def test_http_and_tls_are_side_by_side_and_beside_plain_tcp(
-    mesh: Mesh, space: Space, outside: Outside
-) -> None:
+def test_http_and_tls_are_side_by_side_and_beside_plain_tcp(space: Space, outside: Outside) -> None:
     outside.open("web")
-    ca = authority(mesh)
+    ca = space.authority()
     for ports in (["HTTP:80", "TLS:443"], ["HTTP:80", "TLS:443", "TCP:7779"]):
         space.apply(external("echo.test", ports=ports))
         assert space.call("http://echo.test/").json()["scheme"] == "http"
@@ -109,13 +57,13 @@ def test_http_and_tls_are_side_by_side_and_beside_plain_tcp(
 
 
 def test_tls_of_ones_own_to_a_port_that_the_egress_opens_tls_for(
-    mesh: Mesh, space: Space, outside: Outside
+    space: Space, outside: Outside
 ) -> None:
     outside.open("web")
     space.apply(external("echo.test", ports=["HTTPS:80:443", "HTTPS:443"]))
     assert space.call("http://echo.test/").json()["scheme"] == "https"
     assert space.call("https://echo.test/", "-k").status == 0
-    assert "http://NAME:PORT" in denied(mesh, space, server_name="echo.test")["reason"]
+    assert "http://NAME:PORT" in space.line(decision="denied", server_name="echo.test")["reason"]
 
 
 def test_a_server_that_speaks_first_is_not_waited_for_and_two_on_one_port_do_not_meet(
@@ -133,23 +81,21 @@ def test_a_server_that_speaks_first_is_not_waited_for_and_two_on_one_port_do_not
 
 
 class TestNamespaces:
-    def test_one_is_seen_in_its_own_namespace_only(
-        self, mesh: Mesh, spaces: Spaces, outside: Outside
-    ) -> None:
+    def test_one_is_seen_in_its_own_namespace_only(self, spaces: Spaces, outside: Outside) -> None:
         outside.open("web")
-        ca = authority(mesh)
         own, other = spaces(), spaces()
+        ca = own.authority()
         own.apply(external("ws.test", ports=["HTTP:80", "TLS:443"]))
         assert own.call("http://ws.test/").status == 200
         assert own.call("https://ws.test/", "--cacert", ca).status == 200
         assert other.call("http://ws.test/").status == 403
         assert other.call("https://ws.test/", "--cacert", ca).status == 0
-        assert denied(mesh, other, server_name="ws.test")
+        assert other.line(decision="denied", server_name="ws.test")
 
-    def test_export(self, mesh: Mesh, spaces: Spaces, outside: Outside) -> None:
+    def test_export(self, spaces: Spaces, outside: Outside) -> None:
         outside.open("web")
-        ca = authority(mesh)
         own, named, other = spaces(), spaces(), spaces()
+        ca = own.authority()
         exported = [".", named.namespace]
         own.apply(external("ws.test", ports=["HTTP:80", "TLS:443"], exportTo=exported))
         for each in (own, named):
@@ -179,20 +125,18 @@ class TestNamespaces:
 
 
 class TestWildcards:
-    def test_tls_goes_on_to_the_name_that_it_asks_for(
-        self, mesh: Mesh, space: Space, outside: Outside
-    ) -> None:
+    def test_tls_goes_on_to_the_name_that_it_asks_for(self, space: Space, outside: Outside) -> None:
         outside.open("wild")
-        ca = authority(mesh)
+        ca = space.authority()
         space.apply(external("*.wild.test", ports=["TLS:443"]))
         said = space.call("https://one.wild.test/", "--cacert", ca)
         assert (said.status, said.json()["sni"]) == (200, "one.wild.test")
-        line = mesh.log(lambda line: line.get("server_name") == "one.wild.test")
+        line = space.line(server_name="one.wild.test")
         assert line["service"] == f"*.wild.test.{space.namespace}"
         for evil in ("wild.test.evil.test", "echo.test", "evilwild.test"):
             there = ("--connect-to", f"{evil}:443:one.wild.test:443", "-k")
             assert space.call(f"https://{evil}/", *there).status == 0
-            assert "below it" in denied(mesh, space, server_name=evil)["reason"]
+            assert "below it" in space.line(decision="denied", server_name=evil)["reason"]
 
     def test_http_goes_on_to_its_host(self, space: Space, outside: Outside) -> None:
         outside.open("wild")
@@ -202,7 +146,7 @@ class TestWildcards:
         assert said.seen["host"] == ["one.wild.test"]
 
     def test_tls_is_opened_to_the_host_and_verified_for_it(
-        self, mesh: Mesh, space: Space, outside: Outside
+        self, space: Space, outside: Outside
     ) -> None:
         outside.open("wild")
         space.apply(external("*.wild.test", ports=["HTTPS:80:443"]))
@@ -210,7 +154,7 @@ class TestWildcards:
             said = space.call(f"http://{name}/")
             assert (said.status, said.json()["sni"]) == (200, name)
         assert space.call("http://odd.wild.test/").status == 503
-        line = mesh.log(lambda line: line.get("destination") == "odd.wild.test")
+        line = space.line(destination="odd.wild.test")
         assert "CERTIFICATE_VERIFY_FAILED" in line["upstream_failure"]
 
     @pytest.mark.parametrize(
@@ -238,15 +182,13 @@ class TestWildcards:
         assert not outside.seen(before, "request", "web")
         assert not outside.seen(before, "request", "wild")
 
-    def test_one_is_for_its_own_namespace(
-        self, mesh: Mesh, spaces: Spaces, outside: Outside
-    ) -> None:
+    def test_one_is_for_its_own_namespace(self, spaces: Spaces, outside: Outside) -> None:
         outside.open("wild")
         own, other = spaces(), spaces()
         own.apply(external("*.wild.test", ports=["HTTP:80"]))
         assert own.call("http://one.wild.test/").status == 200
         assert other.call("http://one.wild.test/").status == 0
-        assert denied(mesh, other, protocol="tcp")
+        assert other.line(decision="denied", protocol="tcp")
         # Who declares one of its names has that, and takes it from nobody.
         other.apply(external("one.wild.test", ports=["HTTP:80"]))
         assert own.call("http://one.wild.test/").status == 200
@@ -286,7 +228,7 @@ class TestAddresses:
             assert space.call(f"https://{there}/", "-k").json()["scheme"] == "https"
             assert space.tcp(address, 7777, "hello")["received"] == ["hello"]
             line = mesh.log(lambda line: str(line.get("destination")).endswith(":7777"))
-            assert line["resource"] == "externalservice/outside"
+            assert line["resource"] == "externalservice/far-test"
             assert space.call(f"http://{there}:81/").status == 403
 
     def test_connections_that_are_open_outlive_a_change_of_networks(
@@ -304,9 +246,7 @@ class TestAddresses:
             assert space.call(f"http://{address}/").status == 200
             assert json.loads(lasting.result()) == ["one", "two"]
 
-    def test_other_addresses_and_callers_are_denied(
-        self, mesh: Mesh, spaces: Spaces, outside: Outside
-    ) -> None:
+    def test_other_addresses_and_callers_are_denied(self, spaces: Spaces, outside: Outside) -> None:
         outside.open("web")
         address = outside.internet.plan.records()["tcp.test", "A"][0]
         other = outside.internet.plan.records()["banner.test", "A"][0]
@@ -316,39 +256,37 @@ class TestAddresses:
         assert own.call(f"http://{other}/").status == 403
         assert stranger.call(f"http://{address}/").status == 403
         assert stranger.tcp(address, 7777, "hello")["received"] in ([], [""])
-        assert denied(mesh, stranger, protocol="tcp")["destination"] == f"{address}:7777"
+        assert stranger.line(decision="denied", protocol="tcp")["destination"] == f"{address}:7777"
 
-    def test_a_policy_is_not_evaded_by_an_address(
-        self, mesh: Mesh, space: Space, outside: Outside
-    ) -> None:
+    def test_a_policy_is_not_evaded_by_an_address(self, space: Space, outside: Outside) -> None:
         outside.open("web")
         address = outside.internet.plan.records()["tcp.test", "A"][0]
         ports = ["HTTP:80", "TLS:443", "TCP:7777"]
         space.apply(external("far.test", addresses=[f"{address}/32"], ports=ports))
         assert space.call(f"http://{address}/").status == 200
-        space.apply(policy({"to": [{"host": "elsewhere.test"}]}))
+        space.apply(policy("only", {"to": [{"host": "elsewhere.test"}]}))
         assert space.call(f"http://{address}/").status in (0, 403)
         assert space.call(f"https://{address}/", "-k").status == 0
         assert space.tcp(address, 7777, "hello")["received"] in ([], [""])
-        assert denied(mesh, space, destination=f"{address}:7777")
-        space.apply(policy({"action": "Allow"}))
+        assert space.line(decision="denied", destination=f"{address}:7777")
+        space.apply(policy("only", {"action": "Allow"}))
         assert space.call(f"http://{address}/").status == 200
         assert space.tcp(address, 7777, "hello")["received"] == ["hello"]
 
     def test_a_rule_about_the_resource_holds_for_its_addresses(
-        self, mesh: Mesh, space: Space, outside: Outside
+        self, space: Space, outside: Outside
     ) -> None:
         outside.open("web")
         address = outside.internet.plan.records()["tcp.test", "A"][0]
         ports = ["HTTP:80", "TLS:443", "TCP:7777"]
         space.apply(external("far.test", addresses=[f"{address}/32"], ports=ports))
-        for to in ({"externalService": "outside"}, {"host": "far.test"}):
-            space.apply(policy({}, {"action": "Deny", "to": [to]}))
+        for to in ({"externalService": "far-test"}, {"host": "far.test"}):
+            space.apply(policy("only", {}, {"action": "Deny", "to": [to]}))
             assert space.tcp(address, 7777, "hello")["received"] in ([], [""])
-            said = denied(mesh, space, destination=f"{address}:7777")
+            said = space.line(decision="denied", destination=f"{address}:7777")
             assert said["reason"] == "egresspolicy/only/rule-2"
             assert space.call(f"https://{address}/", "-k").status == 0
             assert space.call(f"http://{address}/").status == 403
-        space.apply(policy({"to": [{"externalService": "outside"}]}))
+        space.apply(policy("only", {"to": [{"externalService": "far-test"}]}))
         assert space.tcp(address, 7777, "hello")["received"] == ["hello"]
         assert space.call(f"http://{address}/").status == 200

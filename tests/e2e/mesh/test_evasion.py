@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from tests.e2e.mesh.conftest import Mesh
+from tests.e2e.mesh.saying import external, policy
 from tests.e2e.mesh.spaces import Space
-from tests.e2e.mesh.test_policy import external, policy
 from tests.outside.control import Outside
 
 pytestmark = [pytest.mark.root, pytest.mark.envoy]
@@ -206,7 +206,7 @@ def space(mesh: Mesh, outside: Outside) -> Iterator[Space]:
     outside.open("web", "wild")
     made = Space(mesh, "evading")
     services = (("echo", HOST), ("ws", "ws.test"), ("wild", "*.wild.test"))
-    made.apply(*(external(*each) for each in services), POLICY)
+    made.apply(*(external(host, name=name) for name, host in services), POLICY)
     yield made
     made.end()
 
@@ -260,7 +260,7 @@ def test_a_wildcards_address_is_no_way_to_a_name_that_is_declared_by_itself(
     made = Space(mesh, "beside")
     own = {"to": [{"externalService": "one"}], "http": [{"paths": [{"prefix": "/v1"}]}]}
     rules = policy("p", {"to": [{"externalService": "all"}]}, own)
-    one, every = external("one", "one.wild.test"), external("all", "*.wild.test")
+    one, every = external("one.wild.test", name="one"), external("*.wild.test", name="all")
     for each in (one, every), (every, one):
         made.apply(*each, rules)
         asked = (
@@ -281,7 +281,7 @@ def test_a_limit_counts_streams_and_connections_alike(mesh: Mesh, outside: Outsi
     limited = Space(mesh, "limited")
     limit = {"requests": 4, "per": "60s", "share": "Pod"}
     rule = {"to": [{"externalService": "echo"}], "rateLimit": limit}
-    limited.apply(external("echo", HOST), policy("p", rule))
+    limited.apply(external(HOST, name="echo"), policy("p", rule))
     forged = get("/v1", "x-outgate-pod: another")
     several = tried(limited, *[forged] * 4, ("streams", HOST, *[stream()] * 8))
     limited.end()

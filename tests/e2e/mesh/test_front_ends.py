@@ -12,10 +12,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from tests.e2e.mesh.saying import entry, external, policy, rule, service, tls, xbackend
 from tests.e2e.mesh.spaces import Space, Spaces
-from tests.e2e.mesh.test_front_ends_traffic import external
-from tests.e2e.mesh.test_gateway import service, tls, xbackend
-from tests.e2e.mesh.test_istio import entry, rule
 from tests.outside.calling import tls_secret, until
 from tests.outside.control import Outside
 
@@ -32,7 +30,7 @@ def declared(kind: str, host: str, port: int, protocol: str) -> tuple[str, str]:
         return xbackend(name, host, port, rest), host
     if kind == "ServiceEntry":
         return entry(host, f"{port}/{protocol}"), host
-    return service(name, host, f"{{port: {port}, name: {protocol.lower()}}}"), name
+    return service(name, host, **{protocol.lower(): port}), name
 
 
 @each_front_end
@@ -126,7 +124,7 @@ def test_tls_is_opened_for_plain_tcp(space: Space, outside: Outside, kind: str) 
 
 def test_a_client_certificate_for_a_service(space: Space, outside: Outside) -> None:
     outside.open("mtls")
-    space.apply(service("mtls", "mtls.test", "{port: 443, name: https}"))
+    space.apply(service("mtls", "mtls.test", https=443))
     assert space.call("http://mtls:443/").status == 503
     mutual = {"mode": "MUTUAL", "credentialName": "client"}
     pair = outside.client_certificate("front-ends")
@@ -151,7 +149,7 @@ def test_the_name_that_a_certificate_must_have(space: Space, outside: Outside, k
             ),
             "ServiceEntry": (entry("echo.test", "443/HTTP"), rule("echo.test", {"tls": istio})),
             "Service": (
-                service("tls", "echo.test", "{port: 443, name: http}"),
+                service("tls", "echo.test", http=443),
                 TLS_POLICY.replace("tls.test", "echo.test").replace("wellKnown", also),
             ),
         }
@@ -167,7 +165,7 @@ def test_several_hosts(space: Space, outside: Outside, kind: str) -> None:
     outside.open("web")
     hosts = ["echo.test", "ws.test"]
     said = entry("x", "80/HTTP", hosts=hosts)
-    space.apply(said if kind == "ServiceEntry" else external("x", hosts=hosts))
+    space.apply(said if kind == "ServiceEntry" else external(*hosts))
     assert [space.call(f"http://{each}/").json()["host"] for each in hosts] == hosts
 
 
@@ -285,13 +283,8 @@ def test_a_policy_speaks_of_it(space: Space, outside: Outside, kind: str) -> Non
     first, name = declared(kind, "echo.test", 80, "HTTP")
     second, other = declared(kind, "ws.test", 80, "HTTP")
     to = {"service": name} if kind == "Service" else {"host": name}
-    policy = {
-        "apiVersion": "outgate.dev/v1alpha1",
-        "kind": "EgressPolicy",
-        "metadata": {"name": "readers"},
-        "spec": {"rules": [{"to": [to], "http": [{"methods": ["GET"]}]}]},
-    }
-    space.apply(first, second, json.dumps(policy))
+    readers = policy("readers", {"to": [to], "http": [{"methods": ["GET"]}]})
+    space.apply(first, second, readers)
     assert space.call(f"http://{name}/").status == 200
     denied = space.call(f"http://{name}/", "-d", "x")
     assert (denied.status, "EgressPolicy" in denied.body) == (403, True)

@@ -1,13 +1,10 @@
 """What routes and DestinationRules say of calls, shown the same way for each thing that they can be said of."""
 
-import json
 from typing import Any
 
 import pytest
-import yaml
+from tests.e2e.mesh.saying import entry, external, route, routes, rule, service, xbackend
 from tests.e2e.mesh.spaces import Space
-from tests.e2e.mesh.test_gateway import route, service, xbackend
-from tests.e2e.mesh.test_istio import entry, routes, rule
 from tests.outside.calling import Answer, until
 from tests.outside.control import Outside
 
@@ -96,12 +93,6 @@ def test_a_route_of_an_xbackend(space: Space, outside: Outside) -> None:
     assert space.call("http://echo.test/v1/x").json()["path"] == "/v2/x"
     assert space.call("http://echo.test/v1/x?delay=2").status == 504
     assert space.call("http://echo.test/other").status == 404
-
-
-def external(host: str, port: str = "port: 80, protocol: HTTP", **spec: Any) -> str:
-    said = {"hosts": [host], "ports": [yaml.safe_load(f"{{{port}}}")], **spec}
-    head = {"apiVersion": "outgate.dev/v1alpha1", "kind": "ExternalService"}
-    return json.dumps({**head, "metadata": {"name": host.replace(".", "-")}, "spec": said})
 
 
 def tuned(kind: str, host: str, policy: Any, said: Any = None) -> tuple[str, ...]:
@@ -226,12 +217,12 @@ def test_connections_are_reused_only_so_often(space: Space, outside: Outside, ki
         "ExternalService": (
             external(
                 "echo.test",
-                "port: 443, protocol: HTTPS",
+                ports=["HTTPS:443"],
                 connection={"maxRequestsPerConnection": 1},
             ),
         ),
         "ServiceEntry": (entry("echo.test", "443/HTTP"), rule("echo.test", policy)),
-        "Service": (service("echo", "echo.test", "{port: 443, name: http}"), rule("echo", policy)),
+        "Service": (service("echo", "echo.test", http=443), rule("echo", policy)),
     }[kind]
     space.apply(*manifests)
     url = "http://echo:443/" if kind == "Service" else "http://echo.test:443/"
@@ -246,11 +237,11 @@ def test_so_many_streams_on_a_connection(space: Space, outside: Outside, kind: s
     streams = {"http": {"maxConcurrentStreams": 1}}
     policy = {"tls": {"mode": "SIMPLE", "sni": "h2.test"}, "connectionPool": streams}
     one = {"http2": {"maxConcurrentStreams": 1}}
-    port = "port: 443, protocol: HTTP2, tls: {}"
+    port = {"port": 443, "protocol": "HTTP2", "tls": {}}
     manifests = {
-        "ExternalService": (external("h2.test", port, connection=one),),
+        "ExternalService": (external("h2.test", ports=[port], connection=one),),
         "ServiceEntry": (entry("h2.test", "443/HTTP2"), rule("h2.test", policy)),
-        "Service": (service("h2", "h2.test", "{port: 443, name: http2}"), rule("h2", policy)),
+        "Service": (service("h2", "h2.test", http2=443), rule("h2", policy)),
     }[kind]
     space.apply(*manifests)
     url = "http://h2:443/?delay=1" if kind == "Service" else "http://h2.test:443/?delay=1"

@@ -3,52 +3,12 @@
 import json
 
 import pytest
+from tests.e2e.mesh.saying import manifest, route, service, tls, xbackend
 from tests.e2e.mesh.spaces import Space, Spaces
+from tests.outside.calling import tls_secret
 from tests.outside.control import Outside
 
 pytestmark = [pytest.mark.root, pytest.mark.envoy]
-
-SERVICE = """
-apiVersion: v1
-kind: Service
-metadata: {name: NAME}
-spec: {type: ExternalName, externalName: HOST, ports: [PORTS]}
-"""
-GRPC_PORT = "{port: 50051, name: grpc}"
-
-
-def service(name: str, host: str, ports: str = "{port: 80, name: http}") -> str:
-    return SERVICE.replace("NAME", name).replace("HOST", host).replace("PORTS", ports)
-
-
-def route(rules: str, parent: str = "echo", kind: str = "HTTPRoute", name: str = "r") -> str:
-    return f"""
-apiVersion: gateway.networking.k8s.io/v1
-kind: {kind}
-metadata: {{name: {name}}}
-spec:
-  parentRefs: [{{kind: Service, group: "", name: {parent}}}]
-  rules:
-{rules}
-"""
-
-
-def xbackend(name: str, host: str, port: int, rest: str = "") -> str:
-    return f"""
-apiVersion: gateway.networking.x-k8s.io/v1alpha1
-kind: XBackend
-metadata: {{name: {name}}}
-spec:
-  type: ExternalHostname
-  externalHostname: {{hostname: {host}}}
-  port: {{port: {port}}}
-{rest}
-"""
-
-
-def tls(host: str) -> str:
-    verified = f"{{hostname: {host}, wellKnownCACertificates: System}}"
-    return f"  protocol: HTTP\n  tls: {{mode: ServerOnly, validation: {verified}}}"
 
 
 RULES = """
@@ -164,8 +124,7 @@ spec:
   targetRefs: [{group: "", kind: Service, name: echo, sectionName: http}]
   validation: {hostname: HOST, wellKnownCACertificates: System}
 """
-    ports = "{port: 443, name: http}"
-    space.apply(service("echo", "echo.test", ports), policy.replace("HOST", "echo.test"))
+    space.apply(service("echo", "echo.test", http=443), policy.replace("HOST", "echo.test"))
     assert space.call("http://echo:443/").json()["scheme"] == "https"
     space.apply(policy.replace("HOST", "other.test"))
     assert space.call("http://echo:443/").status == 503
@@ -174,12 +133,7 @@ spec:
 def test_a_policy_with_an_authority_of_its_own(space: Space, outside: Outside) -> None:
     outside.open("web")
     bundle = space.mesh.internet.ca_file.read_text()
-    authority = {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": "ca"},
-        "data": {"ca.crt": bundle},
-    }
+    authority = manifest("v1", "ConfigMap", "ca", data={"ca.crt": bundle})
     policy = """
 apiVersion: gateway.networking.k8s.io/v1
 kind: BackendTLSPolicy
@@ -188,10 +142,7 @@ spec:
   targetRefs: [{group: "", kind: Service, name: echo}]
   validation: {hostname: echo.test, caCertificateRefs: [{group: "", kind: ConfigMap, name: NAME}]}
 """
-    ports = "{port: 443, name: http}"
-    space.apply(
-        json.dumps(authority), service("echo", "echo.test", ports), policy.replace("NAME", "ca")
-    )
+    space.apply(authority, service("echo", "echo.test", http=443), policy.replace("NAME", "ca"))
     assert space.call("http://echo:443/").json()["scheme"] == "https"
     # Where there is no authority nothing is trusted.
     space.apply(policy.replace("NAME", "nothing"))
@@ -201,19 +152,10 @@ spec:
 def test_an_xbackend_with_a_client_certificate(space: Space, outside: Outside) -> None:
     outside.open("mtls")
     pair = outside.client_certificate("gateway")
-    secret = {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": "client"},
-        "stringData": {
-            "tls.crt": pair.certificate.read_text(),
-            "tls.key": pair.key.read_text(),
-        },
-    }
     mutual = tls("mtls.test").replace(
         "mode: ServerOnly", "mode: ClientAndServer, clientCertificateRef: {name: client}"
     )
-    space.apply(json.dumps(secret), xbackend("mtls", "mtls.test", 443, mutual))
+    space.apply(tls_secret("client", pair), xbackend("mtls", "mtls.test", 443, mutual))
     said = space.call("http://mtls.test/")
     assert said.status == 200
     assert "gateway" in said.body
@@ -225,7 +167,7 @@ def test_grpc(space: Space, outside: Outside) -> None:
   - matches: [{method: {service: test.Echo, method: Unary}, headers: [{name: x-a, value: b}]}]
     backendRefs: [{name: rpc, port: 50051}]
 """
-    space.apply(service("rpc", "grpc.test", GRPC_PORT), route(rules, "rpc", "GRPCRoute"))
+    space.apply(service("rpc", "grpc.test", grpc=50051), route(rules, "rpc", "GRPCRoute"))
     said = space.grpc("rpc:50051", "Unary", "hello", x_a="b")
     assert (said["messages"], said["code"]) == (["hello"], "OK")
     assert space.grpc("rpc:50051", "Unary", "hello")["code"] == "UNIMPLEMENTED"
@@ -254,8 +196,8 @@ def test_tcp_by_shares(space: Space, outside: Outside) -> None:
     assert outside
     rules = "  - backendRefs: [{name: echo, port: 7777}, {name: banner, port: 7778}]"
     space.apply(
-        service("echo", "tcp.test", "{port: 7777, name: tcp}"),
-        service("banner", "banner.test", "{port: 7778, name: tcp}"),
+        service("echo", "tcp.test", tcp=7777),
+        service("banner", "banner.test", tcp=7778),
         route(rules, kind="TCPRoute"),
     )
     # The one sends back what comes, the other speaks first: "220 banner.test ready".

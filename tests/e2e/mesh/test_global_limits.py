@@ -1,7 +1,6 @@
 """A rate-limit service that is there already counts calls: gRPC, by Envoy's protocol, on a socket of this machine."""
 
 import concurrent.futures
-import json
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -10,6 +9,7 @@ import grpc
 import pytest
 from envoy.service.ratelimit.v3 import rls_pb2, rls_pb2_grpc
 from tests.e2e.mesh.conftest import Mesh
+from tests.e2e.mesh.saying import policy, service
 from tests.e2e.mesh.spaces import Space
 from tests.outside.control import Outside
 
@@ -48,42 +48,26 @@ def counting(stopped_mesh: Mesh) -> Iterator[tuple[Counting, grpc.Server]]:
     server.stop(0).wait()
 
 
-def policy(tier: str) -> str:
+def counted(tier: str) -> str:
     limit = {"domain": "shop", "descriptors": {"tier": tier}}
-    rules = [
-        {"to": [{"service": "echo"}], "globalRateLimit": limit},
-        {"to": [{"service": "free"}]},
-    ]
-    head = {"apiVersion": "outgate.dev/v1alpha1", "kind": "EgressPolicy"}
-    return json.dumps({**head, "metadata": {"name": "p"}, "spec": {"rules": rules}})
-
-
-SERVICE = """
-apiVersion: v1
-kind: Service
-metadata: {name: NAME}
-spec: {type: ExternalName, externalName: HOST, ports: [{port: 80, name: http}]}
-"""
+    echo = {"to": [{"service": "echo"}], "globalRateLimit": limit}
+    return policy("p", echo, {"to": [{"service": "free"}]})
 
 
 def test_a_limit_that_another_service_counts(
     stopped_mesh: Mesh, counting: tuple[Counting, grpc.Server], outside: Outside
 ) -> None:
-    service, server = counting
+    asked, server = counting
     outside.open("web")
     space = Space(stopped_mesh, "limited")
-    echo, free = (
-        SERVICE.replace("NAME", name).replace("HOST", host)
-        for name, host in (("echo", "echo.test"), ("free", "ws.test"))
-    )
-    space.apply(echo, free, policy("gold"))
+    space.apply(service("echo", "echo.test"), service("free", "ws.test"), counted("gold"))
     try:
         assert [space.call("http://echo/").status for _ in range(3)] == [200, 200, 429]
-        assert service.counted == {"shop tier=gold": 3}
+        assert asked.counted == {"shop tier=gold": 3}
         # What the rule does not count is not asked about.
         assert space.call("http://free/").status == 200
-        assert service.counted.total() == 3
-        space.apply(policy("lead"))
+        assert asked.counted.total() == 3
+        space.apply(counted("lead"))
         assert space.call("http://echo/").status == 200
         # While nobody counts nothing that is counted is called.
         server.stop(0).wait()

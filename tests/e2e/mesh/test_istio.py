@@ -1,12 +1,8 @@
 """Istio's resources with real traffic: what its documents show for calls to the outside, without egress gateways."""
 
-import base64
-import json
-from pathlib import Path
-from typing import Any
-
 import pytest
 import yaml
+from tests.e2e.mesh.saying import entry, istio, policy, routes, rule, secret, service
 from tests.e2e.mesh.spaces import Space, Spaces
 from tests.outside.calling import Answer
 from tests.outside.control import Outside
@@ -14,47 +10,6 @@ from tests.outside.control import Outside
 pytestmark = [pytest.mark.root, pytest.mark.envoy]
 
 ECHO = "echo.test"
-
-
-def document(kind: str, spec: Any, name: str = "it") -> str:
-    value = {
-        "apiVersion": "networking.istio.io/v1",
-        "kind": kind,
-        "metadata": {"name": name},
-        "spec": spec,
-    }
-    return json.dumps(value)
-
-
-def entry(host: str, *ports: str, name: str = "", **spec: Any) -> str:
-    """`80/HTTP/443` is port 80, which leads to 443 outside."""
-    listed = []
-    for each in ports:
-        number, protocol, *target = each.split("/")
-        port = {"number": int(number), "name": f"p{number}", "protocol": protocol}
-        listed.append(port | ({"targetPort": int(target[0])} if target else {}))
-    said = {"hosts": [host], "ports": listed, "resolution": "DNS", "exportTo": ["."], **spec}
-    return document("ServiceEntry", said, name or host.removeprefix("*.").replace(".", "-"))
-
-
-def routes(*http: Any, hosts: Any = (ECHO,)) -> str:
-    own = [{"destination": {"host": hosts[0]}}]
-    answers = ("redirect", "directResponse", "route")
-    listed = [
-        each if any(key in each for key in answers) else {**each, "route": own} for each in http
-    ]
-    return document("VirtualService", {"hosts": list(hosts), "http": listed})
-
-
-def rule(host: str, policy: Any, name: str = "rule") -> str:
-    return document("DestinationRule", {"host": host, "trafficPolicy": policy}, name)
-
-
-def trusted(space: Space, outside: Outside) -> str:
-    """Pods do not see /run."""
-    path = Path(space.mesh.folder, "outside-ca.pem")
-    path.write_text(outside.ca)
-    return str(path)
 
 
 def test_accessing_external_services(space: Space, outside: Outside) -> None:
@@ -68,7 +23,7 @@ def test_accessing_external_services(space: Space, outside: Outside) -> None:
     )
     assert space.call("http://echo.test/x").json()["path"] == "/x"
     assert space.call("http://echo.test/?delay=2").status == 504
-    ca = trusted(space, outside)
+    ca = space.authority()
     said = space.call("https://one.wild.test/", "--cacert", ca).json()
     assert (said["scheme"], said["sni"]) == ("https", "one.wild.test")
     assert space.call("https://two.wild.test/", "--cacert", ca).status == 0
@@ -86,9 +41,7 @@ def test_egress_tls_origination(space: Space, outside: Outside) -> None:
     )
     said = space.call("http://echo.test/x").json()
     assert (said["scheme"], said["sni"], said["host"]) == ("https", ECHO, ECHO)
-    assert (
-        space.call("https://echo.test/", "--cacert", trusted(space, outside)).json()["sni"] == ECHO
-    )
+    assert space.call("https://echo.test/", "--cacert", space.authority()).json()["sni"] == ECHO
     # Its certificate is for another name.
     assert space.call("http://odd.wild.test/").status == 503
 
@@ -96,20 +49,15 @@ def test_egress_tls_origination(space: Space, outside: Outside) -> None:
 def test_egress_mutual_tls_origination(space: Space, outside: Outside) -> None:
     outside.open("mtls")
     pair = outside.client_certificate("istio-client")
-    data = {
-        "tls.crt": pair.certificate.read_bytes(),
-        "tls.key": pair.key.read_bytes(),
-        "ca.crt": outside.ca.encode(),
-    }
-    secret = {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": "client-credential"},
-        "data": {key: base64.b64encode(value).decode() for key, value in data.items()},
-    }
+    credential = secret(
+        "client-credential",
+        tls_crt=pair.certificate.read_text(),
+        tls_key=pair.key.read_text(),
+        ca_crt=outside.ca,
+    )
     tls = {"mode": "MUTUAL", "credentialName": "client-credential", "sni": "mtls.test"}
     space.apply(
-        json.dumps(secret),
+        credential,
         entry("mtls.test", "80/HTTP/443"),
         rule("mtls.test", {"portLevelSettings": [{"port": {"number": 80}, "tls": tls}]}),
     )
@@ -119,7 +67,7 @@ def test_egress_mutual_tls_origination(space: Space, outside: Outside) -> None:
 def test_egress_using_wildcard_hosts(space: Space, outside: Outside) -> None:
     outside.open("web", "wild")
     space.apply(entry("*.wild.test", "443/HTTPS", "80/HTTP", resolution="NONE"))
-    ca = trusted(space, outside)
+    ca = space.authority()
     for name in ("en.wild.test", "de.wild.test"):
         assert space.call(f"https://{name}/", "--cacert", ca).json()["sni"] == name
         assert space.call(f"http://{name}/").json()["host"] == name
@@ -324,10 +272,8 @@ def test_services_of_type_external_name_have_rules_and_tunings(
     space: Space, outside: Outside
 ) -> None:
     outside.open("web")
-    spec = {"type": "ExternalName", "externalName": ECHO, "ports": [{"name": "http", "port": 80}]}
-    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "bin"}, "spec": spec}
     space.apply(
-        json.dumps(service),
+        service("bin", ECHO),
         routes({"timeout": "0.3s"}, hosts=("bin",)),
         rule("bin", {"connectionPool": {"http": {"maxRequestsPerConnection": 1}}}),
     )
@@ -336,10 +282,10 @@ def test_services_of_type_external_name_have_rules_and_tunings(
 
 
 def test_a_sidecar_that_would_open_everything_is_refused(space: Space) -> None:
-    policy = {"outboundTrafficPolicy": {"mode": "ALLOW_ANY"}}
-    said = space.apply(document("Sidecar", policy), status=1)
+    opened = {"outboundTrafficPolicy": {"mode": "ALLOW_ANY"}}
+    said = space.apply(istio("Sidecar", opened), status=1)
     assert "spec.outboundTrafficPolicy.mode: what nobody declares is denied, always" in said
-    space.apply(document("Sidecar", {"outboundTrafficPolicy": {"mode": "REGISTRY_ONLY"}}))
+    space.apply(istio("Sidecar", {"outboundTrafficPolicy": {"mode": "REGISTRY_ONLY"}}))
     assert space.call("http://echo.test/").status in (0, 403)
 
 
@@ -347,14 +293,8 @@ def test_an_egress_policy_speaks_of_hosts_of_service_entries(
     space: Space, outside: Outside
 ) -> None:
     outside.open("web", "many-a")
-    rules = [{"action": "Allow", "to": [{"host": ECHO}], "http": [{"methods": ["GET"]}]}]
-    policy = {
-        "apiVersion": "outgate.dev/v1alpha1",
-        "kind": "EgressPolicy",
-        "metadata": {"name": "readers"},
-        "spec": {"rules": rules},
-    }
-    space.apply(entry(ECHO, "80/HTTP"), entry("a.many.test", "80/HTTP"), json.dumps(policy))
+    readers = policy("readers", {"to": [{"host": ECHO}], "http": [{"methods": ["GET"]}]})
+    space.apply(entry(ECHO, "80/HTTP"), entry("a.many.test", "80/HTTP"), readers)
     assert space.call("http://echo.test/").status == 200
     assert space.call("http://echo.test/", "-d", "x").status == 403
     assert space.call("http://a.many.test/").status == 403
@@ -362,7 +302,7 @@ def test_an_egress_policy_speaks_of_hosts_of_service_entries(
 
 def test_what_is_converted_does_the_same(space: Space, outside: Outside) -> None:
     outside.open("web")
-    istio = "\n---\n".join(
+    text = "\n---\n".join(
         (
             entry(ECHO, "80/HTTP/443"),
             rule(ECHO, {"tls": {"mode": "SIMPLE"}}),
@@ -371,7 +311,7 @@ def test_what_is_converted_does_the_same(space: Space, outside: Outside) -> None
             ),
         )
     )
-    native = space.mesh.outgate("convert", "-n", space.namespace, "-f", "-", text=istio)
+    native = space.mesh.outgate("convert", "-n", space.namespace, "-f", "-", text=text)
     kinds = {each["kind"] for each in yaml.safe_load_all(native)}
     assert kinds == {"ExternalService"}
     space.apply(native)

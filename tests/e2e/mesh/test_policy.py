@@ -1,56 +1,16 @@
 """Who may call what, how, how much and with which credential: seen from a pod, outside, and in the log."""
 
-import json
 import socket
-import textwrap
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.e2e.mesh.saying import external, policy, secret, service
 from tests.e2e.mesh.spaces import Space, Spaces
-from tests.e2e.mesh.test_destinations import authority
+from tests.outside.calling import until
 from tests.outside.control import Outside
 
 pytestmark = [pytest.mark.root, pytest.mark.envoy]
-
-
-def service(name: str, host: str, **ports: int) -> str:
-    """`tcp_x=7` is the port 7, called `tcp-x`."""
-    listed = [{"name": key.replace("_", "-"), "port": value} for key, value in ports.items()]
-    spec = {"type": "ExternalName", "externalName": host, "ports": listed}
-    return json.dumps(
-        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": spec}
-    )
-
-
-def policy(name: str, *rules: dict[str, Any], subject: Any = None, mode: str = "Enforce") -> str:
-    return json.dumps(
-        {
-            "apiVersion": "outgate.dev/v1alpha1",
-            "kind": "EgressPolicy",
-            "metadata": {"name": name},
-            "spec": {"subject": subject or {}, "mode": mode, "rules": list(rules)},
-        }
-    )
-
-
-def external(
-    name: str, *hosts: str, ports: str = "[{name: http, port: 80, protocol: HTTP}]"
-) -> str:
-    return textwrap.dedent(f"""\
-        apiVersion: outgate.dev/v1alpha1
-        kind: ExternalService
-        metadata: {{name: {name}}}
-        spec: {{hosts: {json.dumps(hosts)}, ports: {ports}}}
-        """)
-
-
-def line(space: Space, **wanted: Any) -> dict[str, Any]:
-    """The last line of the log for this namespace with some values."""
-    wanted = {"namespace": space.namespace, **wanted}
-    found = space.mesh.log(lambda each: wanted.items() <= each.items())
-    return dict(found)
 
 
 ECHO, TWO = service("echo", "echo.test", http=80), service("ws", "ws.test", http=80)
@@ -67,11 +27,11 @@ def test_a_first_policy_denies_all_that_no_rule_allows(space: Space) -> None:
     assert space.call("http://echo/").status == space.call("http://ws/").status == 200
     space.apply(policy("readers", {"to": TO_ECHO}))
     assert space.call("http://echo/").status == 200
-    line(space, service=f"echo.{space.namespace}", reason="egresspolicy/readers/rule-1")
+    space.line(service=f"echo.{space.namespace}", reason="egresspolicy/readers/rule-1")
     denied = space.call("http://ws/")
     assert denied.status == 403
     assert "no_rule_of_an_EgressPolicy" in denied.body
-    said = line(space, destination="ws", decision="denied")
+    said = space.line(destination="ws", decision="denied")
     assert said["reason"] == "no rule of an EgressPolicy in this namespace allows it"
     removed = policy("readers", {"to": TO_ECHO})
     space.mesh.outgate("delete", "-n", space.namespace, "-f", "-", text=removed)
@@ -86,7 +46,7 @@ def test_a_policy_opens_nothing_that_is_not_declared(space: Space) -> None:
     denied = space.call(f"http://{address}/")
     assert denied.status == 403
     assert "no resource declares" in denied.body
-    assert line(space, destination=address)["decision"] == "denied"
+    assert space.line(destination=address)["decision"] == "denied"
 
 
 def test_deny_wins_over_allow(space: Space) -> None:
@@ -95,7 +55,7 @@ def test_deny_wins_over_allow(space: Space) -> None:
     assert space.call("http://echo/").status == 200
     denied = space.call("http://echo/", "-X", "DELETE")
     assert (denied.status, "egresspolicy/z/rule-1" in denied.body) == (403, True)
-    assert line(space, method="DELETE")["reason"] == "egresspolicy/z/rule-1"
+    assert space.line(method="DELETE")["reason"] == "egresspolicy/z/rule-1"
 
 
 @pytest.mark.parametrize(
@@ -149,16 +109,16 @@ def test_other_namespaces_are_not_touched(spaces: Spaces) -> None:
     other.apply(ECHO, policy("none", subject={}))
     one.apply(ECHO)
     assert one.call("http://echo/").status == 200
-    assert line(one, service=f"echo.{one.namespace}")["reason"] == "declared"
+    assert one.line(service=f"echo.{one.namespace}")["reason"] == "declared"
 
 
 def test_an_audited_policy_only_says_what_it_would_do(space: Space) -> None:
     space.apply(ECHO, TWO, policy("trial", {"to": TO_ECHO}, mode="Audit"))
     assert space.call("http://echo/").status == space.call("http://ws/").status == 200
     by = "allowed by egresspolicy/trial/rule-1"
-    line(space, service=f"echo.{space.namespace}", audit=by)
+    space.line(service=f"echo.{space.namespace}", audit=by)
     by = "denied by no rule of an EgressPolicy in this namespace allows it"
-    said = line(space, service=f"ws.{space.namespace}", audit=by)
+    said = space.line(service=f"ws.{space.namespace}", audit=by)
     assert (said["decision"], said["reason"]) == ("allowed", "declared")
 
 
@@ -169,16 +129,13 @@ def test_tcp_is_denied_before_anything_is_sent(space: Space) -> None:
         policy("p", {"to": [{"service": "db"}]}),
     )
     assert space.tcp("db", 7777, "hello")["received"] == ["hello"]
-    line(space, protocol="tcp", decision="allowed", reason="egresspolicy/p/rule-1")
+    space.line(protocol="tcp", decision="allowed", reason="egresspolicy/p/rule-1")
     # It would speak first.
     denied = space.tcp("talk", 7778, greeting=5)
     assert denied["received"] in ([], [""])
-    said = line(space, protocol="tcp", decision="denied")
+    said = space.line(protocol="tcp", decision="denied")
     assert said["reason"] == "no rule of an EgressPolicy in this namespace allows it"
     assert said["upstream"] is None
-
-
-PASSED = "[{name: tls, port: 443, protocol: TLS}]"
 
 
 @pytest.mark.parametrize(
@@ -189,9 +146,9 @@ def test_tls_that_is_passed_through_is_judged_by_its_name(
     space: Space, outside: Outside, name: str, host: str, other: str
 ) -> None:
     outside.open("wild")
-    ca = authority(space.mesh)
+    ca = space.authority()
     space.apply(
-        external("echo", "echo.test", ports=PASSED), external("wild", "*.wild.test", ports=PASSED)
+        external("echo.test", ports=["TLS:443"]), external("*.wild.test", ports=["TLS:443"])
     )
 
     def asked(host: str) -> int:
@@ -200,23 +157,17 @@ def test_tls_that_is_passed_through_is_judged_by_its_name(
     assert asked(name) == asked(other) == 200
     space.apply(policy("p", {"to": [{"host": host, "ports": [443]}]}))
     assert (asked(name), asked(other)) == (200, 0)
-    line(space, server_name=name, decision="allowed", reason="egresspolicy/p/rule-1")
-    said = line(space, server_name=other, decision="denied")
+    space.line(server_name=name, decision="allowed", reason="egresspolicy/p/rule-1")
+    said = space.line(server_name=other, decision="denied")
     assert said["reason"] == "no rule of an EgressPolicy in this namespace allows it"
     assert said["upstream"] is None
     # One of the names below a wildcard, too.
     space.apply(policy("q", {"action": "Deny", "to": [{"host": name}]}))
     assert (asked(name), asked(other)) == (0, 0)
-    line(space, server_name=name, decision="denied", reason="egresspolicy/q/rule-1")
+    space.line(server_name=name, decision="denied", reason="egresspolicy/q/rule-1")
 
 
 TOKEN = "aGVsbG8gc2VjcmV0"  # noqa: S105 - of these tests only
-
-
-def secret(name: str, **data: str) -> str:
-    return json.dumps(
-        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data}
-    )
 
 
 def with_credential(**said: Any) -> str:
@@ -225,20 +176,15 @@ def with_credential(**said: Any) -> str:
     return policy("p", {"to": TO_ECHO, "credential": credential | said})
 
 
-def until(asked: Callable[[], Any], wanted: Any) -> None:
-    deadline = time.monotonic() + 20
-    while (got := asked()) != wanted:
-        assert time.monotonic() < deadline, got
-        time.sleep(0.1)
-
-
 def test_a_credential_is_put_in_and_never_shown(space: Space) -> None:
     space.apply(ECHO, secret("token", value=TOKEN), with_credential())
     said = space.call("http://echo/", "-H", "Authorization: Bearer mine")
     assert said.seen["authorization"] == [f"Bearer {TOKEN}"]
     rotated = TOKEN[::-1]
     space.apply(secret("token", value=rotated))
-    until(lambda: space.call("http://echo/").seen["authorization"], [f"Bearer {rotated}"])
+    assert until(
+        lambda: space.call("http://echo/").seen["authorization"] == [f"Bearer {rotated}"], 20
+    )
     mesh = space.mesh
     shown = mesh.outgate("logs", "--egress")
     shown += mesh.outgate("explain", "-n", space.namespace, space.pod, "http://echo/")
@@ -255,11 +201,11 @@ def test_without_its_credential_a_call_is_not_made(space: Space) -> None:
     space.delete("egresspolicy", "a")
     denied = space.call("http://echo/", "-H", "Authorization: Bearer mine")
     assert (denied.status, "credential" in denied.body) == (503, True)
-    said = line(space, status=503)
+    said = space.line(status=503)
     assert (said["decision"], said["upstream"]) == ("denied", None)
     assert said["reason"] == "egresspolicy/p/rule-1"
     space.apply(secret("token", value=TOKEN))
-    until(lambda: space.call("http://echo/").status, 200)
+    assert until(lambda: space.call("http://echo/").status == 200, 20)
 
 
 def test_a_rule_about_what_is_not_there_is_warned_of(space: Space) -> None:
@@ -268,34 +214,27 @@ def test_a_rule_about_what_is_not_there_is_warned_of(space: Space) -> None:
     missing = f"there is no ExternalService late in namespace {space.namespace}"
     assert f"warning: egresspolicy/p: spec.rules[0].to[0]: {missing}" in told
     assert "to[1]" not in told
-    space.apply(external("late", "late.test"))
+    space.apply(external("late.test", name="late"))
     assert missing not in str(space.mesh.status()["problems"])
 
 
 def test_a_credential_comes_long_after_its_destination(space: Space) -> None:
     """Envoy crashed: a new host changes the pod's listener, and what was of the one before goes away in a second."""
     restarts = space.mesh.status()["egress"]["restarts"]
-    space.apply(ECHO, external("late", "h2.test", ports="[{port: 8123, protocol: HTTP}]"))
+    space.apply(ECHO, external("h2.test", ports=["HTTP:8123"]))
     time.sleep(2)
     space.apply(secret("token", value=TOKEN), with_credential(header="X-Late-Key"))
-    until(lambda: space.call("http://echo/").seen.get("x-late-key"), [f"Bearer {TOKEN}"])
+    late = [f"Bearer {TOKEN}"]
+    assert until(lambda: space.call("http://echo/").seen.get("x-late-key") == late, 20)
     assert space.mesh.status()["egress"]["restarts"] == restarts
 
 
 def test_a_credential_goes_to_no_other_destination(space: Space) -> None:
-    copies = textwrap.dedent("""\
-        apiVersion: outgate.dev/v1alpha1
-        kind: ExternalService
-        metadata: {name: echo}
-        spec:
-          hosts: [echo.test]
-          ports: [{name: http, port: 80, protocol: HTTP}]
-          rules: [{mirror: [{host: ws.test}]}]
-        """)
-    to = [{"externalService": "echo"}]
+    copies = external("echo.test", rules=[{"mirror": [{"host": "ws.test"}]}])
+    to = [{"externalService": "echo-test"}]
     token = {"secretRef": {"name": "token", "key": "value"}}
     rules = {"to": to, "credential": token}
-    space.apply(copies, external("ws", "ws.test"), secret("token", value=TOKEN))
+    space.apply(copies, external("ws.test"), secret("token", value=TOKEN))
     assert space.call("http://echo.test/").status == 200
     space.apply(policy("p", rules))
     denied = space.call("http://echo.test/")
@@ -309,7 +248,7 @@ def test_a_limit_for_each_pod_and_one_for_all(space: Space) -> None:
     assert [space.call("http://echo/").status for _ in range(3)] == [200, 200, 429]
     denied = space.call("http://echo/")
     assert "egresspolicy/p/rule-1 (2 per 60s for each pod)" in denied.body
-    said = line(space, status=429)
+    said = space.line(status=429)
     assert said["decision"] == "denied"
     assert said["reason"] == "egresspolicy/p/rule-1 (2 per 60s for each pod)"
     with space.mesh.pod("second", "-n", space.namespace):

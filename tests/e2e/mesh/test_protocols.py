@@ -5,26 +5,17 @@ First Services of type ExternalName, which applications call by their names; the
 
 import json
 import shutil
-from pathlib import Path
+from typing import Any
 
 import pytest
+from tests.e2e.mesh.saying import external, policy, service
 from tests.e2e.mesh.spaces import Space
-from tests.e2e.mesh.test_policy import line, policy
 from tests.outside.calling import tls_secret, until
 from tests.outside.control import Outside
 
 from outgate.internet.certificates import Pair
 
 pytestmark = [pytest.mark.root, pytest.mark.envoy]
-
-
-def service(name: str, host: str, **ports: int) -> str:
-    """`tcp_x=7` is the port 7, called `tcp-x`."""
-    listed = [{"name": key.replace("_", "-"), "port": value} for key, value in ports.items()]
-    spec = {"type": "ExternalName", "externalName": host, "ports": listed}
-    return json.dumps(
-        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": spec}
-    )
 
 
 def test_http(space: Space, outside: Outside) -> None:
@@ -111,28 +102,9 @@ def test_tls_of_the_application_over_tcp(space: Space, outside: Outside) -> None
     assert said["received"] == ["220 tls.test ready\r\n", "hello"]
 
 
-def external(name: str, host: str, *ports: str) -> str:
-    listed = "".join(f"\n  - {{{each}}}" for each in ports)
-    return f"""
-apiVersion: outgate.dev/v1alpha1
-kind: ExternalService
-metadata: {{name: {name}}}
-spec:
-  hosts: [{host}]
-  ports:{listed}
-"""
-
-
 def test_http2(space: Space, outside: Outside) -> None:
     outside.open("h2")
-    space.apply(
-        external(
-            "h2",
-            "h2.test",
-            "name: h2, port: 80, protocol: HTTP2",
-            "name: https, port: 443, protocol: HTTPS",
-        )
-    )
+    space.apply(external("h2.test", ports=["HTTP2:80", "HTTPS:443"]))
     said = space.call("http://h2.test/x", "-d", "123")
     assert (said.http, said.json()["http"], said.json()["scheme"]) == ("1.1", "2", "http")
     said = space.call("http://h2.test/x", "--http2-prior-knowledge", "-d", "123")
@@ -143,8 +115,8 @@ def test_http2(space: Space, outside: Outside) -> None:
 def test_https_is_opened_and_verified_or_refused(space: Space, outside: Outside) -> None:
     outside.open("web", "wild")
     space.apply(
-        external("echo", "echo.test", "name: http, port: 80, targetPort: 443, protocol: HTTPS"),
-        external("odd", "odd.wild.test", "name: https, port: 443, protocol: HTTPS"),
+        external("echo.test", ports=["HTTPS:80:443"]),
+        external("odd.wild.test", ports=["HTTPS:443"]),
     )
     said = space.call("http://echo.test/").json()
     assert (said["scheme"], said["sni"], said["host"]) == ("https", "echo.test", "echo.test")
@@ -153,8 +125,8 @@ def test_https_is_opened_and_verified_or_refused(space: Space, outside: Outside)
 
 def test_tls_is_passed_through_by_its_server_name(space: Space, outside: Outside) -> None:
     outside.open("web", "wild")
-    space.apply(external("echo", "echo.test", "name: tls, port: 443, protocol: TLS"))
-    ca = ca_file(space, outside)
+    space.apply(external("echo.test", ports=["TLS:443"]))
+    ca = space.authority()
     said = space.call("https://echo.test/", "--cacert", ca).json()
     assert (said["sni"], said["scheme"]) == ("echo.test", "https")
     address = space.exec("getent", "ahosts", "echo.test").split()[0]
@@ -172,7 +144,7 @@ def test_tls_is_passed_through_by_its_server_name(space: Space, outside: Outside
 
 def test_grpc_with_tls(space: Space, outside: Outside) -> None:
     outside.open("grpc")
-    space.apply(external("rpc", "grpc.test", "name: rpc, port: 50052, protocol: GRPC, tls: {}"))
+    space.apply(external("grpc.test", ports=[{"port": 50052, "protocol": "GRPC", "tls": {}}]))
     said = space.grpc("grpc.test:50052", "Chat", *"abc", x_a="b")
     assert (said["messages"], said["code"]) == ([*"abc"], "OK")
     assert json.loads(dict(said["trailing"])["x-seen"])["x-a"] == "b"
@@ -181,18 +153,18 @@ def test_grpc_with_tls(space: Space, outside: Outside) -> None:
 def test_websocket_with_tls(space: Space, outside: Outside) -> None:
     outside.open("web", "h2")
     space.apply(
-        external("ws", "ws.test", "name: ws, port: 80, targetPort: 443, protocol: HTTPS"),
-        external("h2", "h2.test", "name: ws, port: 80, targetPort: 443, protocol: HTTPS"),
+        external("ws.test", ports=["HTTPS:80:443"]),
+        external("h2.test", ports=["HTTPS:80:443"]),
     )
     assert space.websocket("http://ws.test/ws", "hello")["received"] == ["hello"]
     assert space.websocket("http://h2.test/", "hello")["received"] == ["hello"]
 
 
 @pytest.mark.usefixtures("postgres")
-def test_postgresql_by_its_host(space: Space, outside: Outside) -> None:
-    space.apply(external("database", "postgres.test", "name: postgres, port: 5432, protocol: TCP"))
+def test_postgresql_by_its_host(space: Space) -> None:
+    space.apply(external("postgres.test", ports=["TCP:5432"]))
     place = "host=postgres.test user=app password=secret dbname=postgres sslmode=verify-full"
-    place += f" sslrootcert={ca_file(space, outside)}"
+    place += f" sslrootcert={space.authority()}"
     many = "select sum(x) from generate_series(1, 100000) x"
     assert space.exec("psql", "-At", place, "-c", many) == "5000050000\n"
 
@@ -200,12 +172,7 @@ def test_postgresql_by_its_host(space: Space, outside: Outside) -> None:
 @pytest.mark.usefixtures("redis")
 def test_redis_by_its_host_with_and_without_tls(space: Space) -> None:
     space.apply(
-        external(
-            "cache",
-            "redis.test",
-            "name: redis, port: 6379, protocol: TCP",
-            "name: secure, port: 6380, protocol: TCP, tls: {}",
-        )
+        external("redis.test", ports=["TCP:6379", {"port": 6380, "protocol": "TCP", "tls": {}}])
     )
     assert space.exec("redis-cli", "-h", "redis.test", "set", "a", "b") == "OK\n"
     # The egress opens TLS: the application speaks without.
@@ -215,8 +182,8 @@ def test_redis_by_its_host_with_and_without_tls(space: Space) -> None:
 def test_a_server_that_speaks_first_by_its_host(space: Space, outside: Outside) -> None:
     outside.open("tls-banner")
     space.apply(
-        external("banner", "banner.test", "name: mysql, port: 7778, protocol: TCP"),
-        external("tls", "tls.test", "name: mysql, port: 7780, protocol: TCP, tls: {}"),
+        external("banner.test", ports=["TCP:7778"]),
+        external("tls.test", ports=[{"port": 7780, "protocol": "TCP", "tls": {}}]),
     )
     said = space.tcp("banner.test", 7778, "hello", greeting=23)
     assert said["received"] == ["220 banner.test ready\r\n", "hello"]
@@ -230,18 +197,19 @@ def test_a_client_certificate(space: Space, outside: Outside, source: str) -> No
     alice, bob = (outside.client_certificate(each) for each in ("alice", "bob"))
     if source == "secret":
         space.apply(tls_secret("mine", alice))
-        certificate = "secretRef: {name: mine}"
+        certificate: dict[str, Any] = {"secretRef": {"name": "mine"}}
     else:
         pair = Pair(space.mesh.folder / "client.pem", space.mesh.folder / "client.key")
         copy(alice, pair)
-        certificate = f"certificateFile: {pair.certificate}, keyFile: {pair.key}"
-    tls = f"tls: {{clientCertificate: {{{certificate}}}}}"
+        certificate = {"certificateFile": str(pair.certificate), "keyFile": str(pair.key)}
+    tls = {"clientCertificate": certificate}
     space.apply(
         external(
-            "mtls",
             "mtls.test",
-            f"name: http, port: 80, targetPort: 443, protocol: HTTP, {tls}",
-            f"name: raw, port: 7781, protocol: TCP, {tls}",
+            ports=[
+                {"port": 80, "targetPort": 443, "protocol": "HTTP", "tls": tls},
+                {"port": 7781, "protocol": "TCP", "tls": tls},
+            ],
         )
     )
     said = space.call("http://mtls.test/").json()
@@ -255,13 +223,6 @@ def test_a_client_certificate(space: Space, outside: Outside, source: str) -> No
     assert until(lambda: space.tcp("mtls.test", 7781, greeting=5)["received"] == ["bob\r\n"])
 
 
-def ca_file(space: Space, outside: Outside) -> str:
-    """Pods do not see /run."""
-    path = Path(space.mesh.folder, "outside-ca.pem")
-    path.write_text(outside.ca)
-    return str(path)
-
-
 def copy(pair: Pair, to: Pair) -> None:
     """As whoever renews certificates does: each file is there whole, the key first."""
     for source, target in ((pair.key, to.key), (pair.certificate, to.certificate)):
@@ -270,32 +231,25 @@ def copy(pair: Pair, to: Pair) -> None:
         new.rename(target)
 
 
-POLICY = """
-apiVersion: outgate.dev/v1alpha1
-kind: EgressPolicy
-metadata: {name: only-%(path)s}
-spec:
-  subject: {}
-  rules:
-  - to: [{host: %(host)s}]
-    http: [{paths: [{exact: /%(path)s}]}]
-"""
+def only(host: str, path: str) -> str:
+    how = [{"paths": [{"exact": path}]}]
+    return policy("only-" + path.rpartition("/")[2].lower(), {"to": [{"host": host}], "http": how})
 
 
 def test_policies_decide_about_a_websocket_too(space: Space, outside: Outside) -> None:
     outside.open("web")
-    space.apply(external("ws", "ws.test", "name: http, port: 80, protocol: HTTP"))
-    space.apply(POLICY % {"host": "ws.test", "path": "other"})
+    space.apply(external("ws.test", ports=["HTTP:80"]))
+    space.apply(only("ws.test", "/other"))
     denied = space.websocket("http://ws.test/ws", "hello")
     assert (denied["status"], denied["received"]) == (403, [])
-    space.apply(POLICY % {"host": "ws.test", "path": "ws"})
+    space.apply(only("ws.test", "/ws"))
     assert space.websocket("http://ws.test/ws", "hello")["received"] == ["hello"]
 
 
 def test_policies_decide_about_methods_of_grpc(space: Space, outside: Outside) -> None:
     outside.open("grpc")
-    space.apply(external("rpc", "grpc.test", "name: rpc, port: 50051, protocol: GRPC"))
-    space.apply((POLICY % {"host": "grpc.test", "path": "x"}).replace("/x", "/test.Echo/Chat"))
+    space.apply(external("grpc.test", ports=["GRPC:50051"]))
+    space.apply(only("grpc.test", "/test.Echo/Chat"))
     assert space.grpc("grpc.test:50051", "Chat", "a", "b")["messages"] == ["a", "b"]
     denied = space.grpc("grpc.test:50051", "Unary", "a")
     assert (denied["code"], denied["messages"]) == ("PERMISSION_DENIED", [])
@@ -303,13 +257,13 @@ def test_policies_decide_about_methods_of_grpc(space: Space, outside: Outside) -
 
 def test_grpc_beyond_a_limit_is_denied_also_in_the_log(space: Space, outside: Outside) -> None:
     outside.open("grpc")
-    space.apply(external("rpc", "grpc.test", "name: rpc, port: 50051, protocol: GRPC"))
+    space.apply(external("grpc.test", ports=["GRPC:50051"]))
     limit = {"requests": 1, "per": "60s", "share": "All"}
     space.apply(policy("p", {"to": [{"host": "grpc.test"}], "rateLimit": limit}))
     assert space.grpc("grpc.test:50051", "Unary", "a")["messages"] == ["a"]
     assert space.grpc("grpc.test:50051", "Unary", "a")["code"] == "UNAVAILABLE"
     # Envoy answers such a call with 200, and a status in the trailers.
-    denied = line(space, decision="denied")
+    denied = space.line(decision="denied")
     assert (denied["details"], denied["reason"]) == (
         "ext_authz_denied",
         "egresspolicy/p/rule-1 (1 per 60s for all)",

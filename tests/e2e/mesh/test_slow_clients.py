@@ -4,10 +4,8 @@ import json
 from typing import Any
 
 import pytest
+from tests.e2e.mesh.saying import external, policy
 from tests.e2e.mesh.spaces import Space
-from tests.e2e.mesh.test_destinations import external
-from tests.e2e.mesh.test_policy import line, policy
-from tests.e2e.mesh.test_protocols import ca_file
 from tests.outside.control import Outside
 
 pytestmark = [pytest.mark.root, pytest.mark.envoy]
@@ -45,12 +43,11 @@ def test_tls_that_begins_late_is_passed_through(space: Space, outside: Outside, 
     if other:
         # The number is also one of a port at which HTTP is spoken.
         space.apply(external("ws.test", name="other", ports=[other]))
-    ca = ca_file(space, outside)
+    ca = space.authority()
     assert slowly(space, "echo.test", 443, ca) == "HTTP/1.1 200 OK"
     said = slowly(space, "echo.test", 443, ca, "elsewhere.test")
     assert said in REFUSED
-    wanted = {"namespace": space.namespace, "server_name": "elsewhere.test"}.items()
-    denied = space.mesh.log(lambda each: wanted <= each.items())
+    denied = space.line(server_name="elsewhere.test")
     assert (denied["decision"], "server name" in denied["reason"]) == ("denied", True)
 
 
@@ -60,13 +57,13 @@ def test_policies_hold_for_what_begins_late(space: Space, outside: Outside) -> N
         external("echo.test", ports=["TLS:443", "HTTP:80"]),
         policy("others", {"to": [{"host": "ws.test"}]}),
     )
-    ca = ca_file(space, outside)
+    ca = space.authority()
     before = len(outside.internet.canary())
     assert slowly(space, "echo.test", 443, ca) in REFUSED
     assert slowly(space, "echo.test", 80) == "HTTP/1.1 403 Forbidden"
     assert not outside.seen(before, "tls", "web")
     for wanted in ({"protocol": "tls"}, {"status": 403}):
-        said = line(space, **wanted)
+        said = space.line(**wanted)
         assert "no rule of an EgressPolicy" in said["reason"], said
 
 
@@ -75,12 +72,11 @@ def test_http_that_begins_late(space: Space, outside: Outside) -> None:
     space.apply(external("echo.test", ports=["HTTP:80"]))
     assert slowly(space, "echo.test", 80) == "HTTP/1.1 200 OK"
     assert slowly(space, "echo.test", 80, name="elsewhere.test") == "HTTP/1.1 403 Forbidden"
-    wanted = {"namespace": space.namespace, "status": 403, "decision": "denied"}.items()
-    assert space.mesh.log(lambda each: wanted <= each.items())["destination"] == "elsewhere.test"
+    assert space.line(status=403, decision="denied")["destination"] == "elsewhere.test"
 
 
 def test_tls_by_address_that_begins_late(space: Space, outside: Outside) -> None:
     outside.open("web")
     address = outside.internet.plan.records()["tcp.test", "A"][0]
     space.apply(external("by-address.test", addresses=[f"{address}/32"], ports=["TLS:443"]))
-    assert slowly(space, address, 443, ca_file(space, outside), "echo.test") == "HTTP/1.1 200 OK"
+    assert slowly(space, address, 443, space.authority(), "echo.test") == "HTTP/1.1 200 OK"

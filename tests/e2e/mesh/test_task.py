@@ -7,18 +7,13 @@ import sys
 from typing import Any
 
 import pytest
+from tests.e2e.mesh.saying import service
 
 pytestmark = [pytest.mark.root, pytest.mark.envoy]
 
 
-def service(name: str, host: str, port: str, number: int, namespace: str = "default") -> str:
-    spec = {"type": "ExternalName", "externalName": host, "ports": [{"name": port, "port": number}]}
-    metadata = {"name": name, "namespace": namespace}
-    return json.dumps({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec})
-
-
-BIN = service("externalbin", "httpbin.org", "http", 80)
-GOOGLE = service("securegoogle", "www.google.com", "https", 443)
+BIN = service("externalbin", "httpbin.org", http=80)
+GOOGLE = service("securegoogle", "www.google.com", https=443)
 # Keeps one raw and one HTTP connection open, and says how they end.
 HOLD = """
 import http.client, json, socket, time
@@ -114,7 +109,8 @@ def test_a_short_name_belongs_to_the_callers_namespace(mesh: Any) -> None:
         assert mesh.curl(
             pod, "http://externalbin.default/status/204", namespace="other"
         ).startswith("204")
-        mesh.apply(service("externalbin", "two.test", "http", 80, "other"))
+        two = service("externalbin", "two.test", http=80)
+        mesh.outgate("apply", "-n", "other", "-f", "-", text=two)
         answer = mesh.curl(pod, "http://externalbin/headers", namespace="other")
         assert '"Host": "two.test"' in answer
         mesh.outgate("delete", "service", "externalbin", "-n", "other")
@@ -152,7 +148,7 @@ def test_explain(mesh: Any, sleep: str) -> None:
 
 
 def test_each_port_goes_to_its_own_upstream(mesh: Any, sleep: str) -> None:
-    both = json.loads(service("both", "httpbin.org", "http", 80))
+    both = json.loads(service("both", "httpbin.org", http=80))
     both["spec"]["ports"].append({"name": "https", "port": 443})
     mesh.apply(json.dumps(both))
     assert '"url": "http://httpbin.org/get"' in mesh.curl(sleep, "http://both/get")
@@ -162,7 +158,7 @@ def test_each_port_goes_to_its_own_upstream(mesh: Any, sleep: str) -> None:
 
 
 def test_http_beside_plain_tcp_in_one_service(mesh: Any, sleep: str) -> None:
-    mixed = json.loads(service("mixed", "www.google.com", "http", 80))
+    mixed = json.loads(service("mixed", "www.google.com", http=80))
     mixed["spec"]["ports"] = [{"name": "http", "port": 80}, {"name": "tls", "port": 443}]
     mixed["spec"]["externalName"] = "httpbin.org"
     mesh.apply(json.dumps(mixed))
@@ -206,7 +202,7 @@ print(json.dumps(said))
 
 
 def test_plain_tcp_where_the_server_speaks_first(mesh: Any, sleep: str) -> None:
-    mesh.apply(service("banner", "banner.test", "tcp", 7778))
+    mesh.apply(service("banner", "banner.test", tcp=7778))
     code = """
 import json, socket, time
 began = time.monotonic()
@@ -220,9 +216,7 @@ print(json.dumps([first, time.monotonic() - began]))
 
 
 def test_deleting_ends_access_at_once(mesh: Any, sleep: str) -> None:
-    mesh.apply(
-        service("echo", "tcp.test", "tcp", 7777), service("doomed", "httpbin.org", "http", 80)
-    )
+    mesh.apply(service("echo", "tcp.test", tcp=7777), service("doomed", "httpbin.org", http=80))
     words = ["outgate", "exec", sleep, "--", sys.executable, "-I", "-c", HOLD]
     environment = mesh.environment
     with subprocess.Popen(

@@ -5,14 +5,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import yaml
+from tests.e2e.mesh.saying import external, policy
 from tests.e2e.mesh.spaces import Space
 from tests.outside.calling import Answer
 from tests.outside.control import Outside
 
 pytestmark = [pytest.mark.root, pytest.mark.envoy]
-
-ECHO = [{"name": "http", "port": 80, "protocol": "HTTP"}]
 MATCHES: list[dict[str, Any]] = [
     {"path": {"exact": "/exact"}},
     {"path": {"prefix": "/parts"}},
@@ -83,20 +81,6 @@ CASES: dict[str, dict[str, Any]] = {
 }
 
 
-def external(host: str, **said: Any) -> str:
-    """Lead a host that does not exist to a server that tells what it was asked."""
-    spec = {"hosts": [host], "ports": ECHO, **said}
-    name = host.replace(".", "-")
-    return yaml.safe_dump(
-        {
-            "apiVersion": "outgate.dev/v1alpha1",
-            "kind": "ExternalService",
-            "metadata": {"name": name},
-            "spec": spec,
-        }
-    )
-
-
 @pytest.fixture(scope="module")
 def called(mesh: Any, outside: Outside) -> Iterator[Space]:
     outside.open("web", "many-a", "many-b")
@@ -165,23 +149,12 @@ def test_a_fault_is_for_who_may_call(space: Space, outside: Outside) -> None:
     outside.open("web")
     space.apply(
         external("abort.test", endpoints=[{"address": "echo.test", "port": 80}], **CASES["abort"]),
-        yaml.safe_dump(
-            {
-                "apiVersion": "outgate.dev/v1alpha1",
-                "kind": "EgressPolicy",
-                "metadata": {"name": "readers"},
-                "spec": {
-                    "rules": [{"to": [{"host": "abort.test"}], "http": [{"methods": ["GET"]}]}]
-                },
-            }
-        ),
+        policy("readers", {"to": [{"host": "abort.test"}], "http": [{"methods": ["GET"]}]}),
     )
     assert space.call("http://abort.test/").status == 418
     assert space.call("http://abort.test/", "-X", "DELETE").status == 403
     for status, decision in ((418, "allowed"), (403, "denied")):
-        wanted = {"namespace": space.namespace, "status": status}.items()
-        said = space.mesh.log(lambda each, wanted=wanted: wanted <= each.items())
-        assert said["decision"] == decision
+        assert space.line(status=status)["decision"] == decision
 
 
 def test_headers_are_changed(called: Space) -> None:
@@ -265,11 +238,10 @@ def test_calls_fail_over(called: Space, outside: Outside) -> None:
 
 def test_grpc_is_tried_again_and_its_streams_go_on(called: Space, outside: Outside) -> None:
     outside.open("grpc")
-    port = {"name": "grpc", "port": 50051, "protocol": "GRPC"}
     called.apply(
         external(
             "rpc.test",
-            ports=[port],
+            ports=["GRPC:50051"],
             endpoints=[{"address": "grpc.test"}],
             retries={"attempts": 2, "retryOn": ["unavailable"]},
             timeouts={"request": "1s"},
@@ -318,7 +290,7 @@ def test_what_leads_nowhere_fails_and_says_so(called: Space) -> None:
         "declared by externalservice/lost-test, but the rule leads only to what is not"
         in answer.body
     )
-    line = called.mesh.log(lambda each: each.get("destination") == "lost.test")
+    line = called.line(destination="lost.test")
     assert line["resource"] == line["rule"] == "externalservice/lost-test"
 
 
@@ -326,7 +298,6 @@ def test_a_websocket_goes_over_http_2_where_the_port_says_so(
     called: Space, outside: Outside
 ) -> None:
     outside.open("h2")
-    port = {"name": "http2", "port": 80, "protocol": "HTTP2"}
-    called.apply(external("chat.test", ports=[port], endpoints=[{"address": "h2.test"}]))
+    called.apply(external("chat.test", ports=["HTTP2:80"], endpoints=[{"address": "h2.test"}]))
     said = called.websocket("http://chat.test/", "hello", protocols=["http-1.1", "http-2"])
     assert (said["received"], said["protocol"]) == (["hello"], "http-2")

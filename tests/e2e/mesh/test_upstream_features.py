@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from tests.e2e.mesh.saying import external
 from tests.e2e.mesh.spaces import Space
+from tests.outside.calling import tls_secret
 from tests.outside.control import Outside
 
 from outgate.resources.native.tls import CIPHERS
@@ -18,41 +19,11 @@ from outgate.resources.native.tls import CIPHERS
 pytestmark = [pytest.mark.root, pytest.mark.envoy]
 
 
-def external(host: str, port: dict[str, Any], name: str = "", **spec: Any) -> str:
-    """`port` has its protocol's name for a name, where it says none."""
-    port = {"name": port["protocol"].lower(), **port}
-    return yaml.safe_dump(
-        {
-            "apiVersion": "outgate.dev/v1alpha1",
-            "kind": "ExternalService",
-            "metadata": {"name": name or host.replace("*", "any").replace(".", "-")},
-            "spec": {"hosts": [host], "ports": [port], **spec},
-        }
-    )
-
-
-def secret(name: str, **data: Path) -> str:
-    """`tls_crt` is the entry `tls.crt`."""
-    entries = {key.replace("_", "."): path.read_text() for key, path in data.items()}
-    return yaml.safe_dump(
-        {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": {"name": name},
-            "stringData": entries,
-        }
-    )
-
-
 MANY = [{"address": f"{each}.many.test"} for each in "abc"]
 
 
 def over_tls(**tls: Any) -> dict[str, Any]:
     return {"port": 80, "targetPort": 443, "protocol": "HTTP", "name": "http", "tls": tls}
-
-
-def http(port: int = 80) -> dict[str, Any]:
-    return {"port": port, "protocol": "HTTP", "name": "http"}
 
 
 def who(space: Space, host: str, count: int, *flags: str) -> Counter[str]:
@@ -70,24 +41,24 @@ def until(holds: Any, seconds: float = 45) -> None:
 
 def test_tls_is_opened_for_plain_http(space: Space, outside: Outside) -> None:
     outside.open("web")
-    space.apply(external("echo.test", over_tls()))
+    space.apply(external("echo.test", ports=[over_tls()]))
     said = space.call("http://echo.test/").json()
     assert said["scheme"] == "https"
 
 
 def test_a_client_certificate_from_a_secret(space: Space, outside: Outside) -> None:
     outside.open("mtls")
-    space.apply(external("mtls.test", over_tls()))
+    space.apply(external("mtls.test", ports=[over_tls()]))
     assert space.call("http://mtls.test/").status == 503
     tls = {"clientCertificate": {"secretRef": {"name": "client"}}}
     # The Secret is not there yet, then it is another's, then ours.
-    space.apply(external("mtls.test", over_tls(**tls)))
+    space.apply(external("mtls.test", ports=[over_tls(**tls)]))
     assert space.call("http://mtls.test/").status == 503
     other = outside.server_certificate("other.test")
-    space.apply(secret("client", tls_crt=other.certificate, tls_key=other.key))
+    space.apply(tls_secret("client", other))
     assert space.call("http://mtls.test/").status == 503
     pair = outside.client_certificate("outgate")
-    space.apply(secret("client", tls_crt=pair.certificate, tls_key=pair.key))
+    space.apply(tls_secret("client", pair))
     until(lambda: space.call("http://mtls.test/").status == 200)
     assert "outgate" in space.call("http://mtls.test/").body
 
@@ -95,7 +66,7 @@ def test_a_client_certificate_from_a_secret(space: Space, outside: Outside) -> N
 def test_priorities(space: Space, outside: Outside) -> None:
     outside.open("many-a", "many-b")
     ends = [{"address": "a.many.test"}, {"address": "b.many.test", "priority": 1}]
-    space.apply(external("many.test", http(), endpoints=ends))
+    space.apply(external("many.test", endpoints=ends))
     until(lambda: who(space, "many.test", 4) == {"many-a": 4})
     outside.internet.pause("many-a")
     until(lambda: who(space, "many.test", 4) == {"many-b": 4})
@@ -111,7 +82,7 @@ def test_outliers(space: Space, outside: Outside) -> None:
         "ejectionTime": "2s",
         "maxEjectionPercent": 50,
     }
-    space.apply(external("many.test", http(), endpoints=MANY, outlierDetection=detection))
+    space.apply(external("many.test", endpoints=MANY, outlierDetection=detection))
     until(lambda: len(who(space, "many.test", 9)) == 3)
     outside.behave("many-b", status=500)
     until(lambda: set(statuses(space, 9)) == {200})
@@ -132,7 +103,7 @@ def test_health_checks(space: Space, outside: Outside) -> None:
         "timeout": "1s",
         "unhealthyThreshold": 1,
     }
-    space.apply(external("many.test", http(), endpoints=MANY, healthCheck=check))
+    space.apply(external("many.test", endpoints=MANY, healthCheck=check))
     until(lambda: len(who(space, "many.test", 9)) == 3)
     outside.behave("many-c", status=503, path="/healthz")
     until(lambda: set(who(space, "many.test", 9)) == {"many-a", "many-b"})
@@ -142,7 +113,7 @@ def test_health_checks(space: Space, outside: Outside) -> None:
 def test_circuit_breakers(space: Space, outside: Outside) -> None:
     outside.open("many-a")
     breaker = {"maxConnections": 1, "maxPendingRequests": 1}
-    space.apply(external("a.many.test", http(), circuitBreaker=breaker))
+    space.apply(external("a.many.test", circuitBreaker=breaker))
     outside.behave("many-a", delay=1)
     answers: list[Any] = []
 
@@ -165,7 +136,7 @@ def test_circuit_breakers(space: Space, outside: Outside) -> None:
 def test_a_ring_keeps_to_one_endpoint_for_one_key(space: Space, outside: Outside) -> None:
     outside.open("many-a", "many-b", "many-c")
     ring = {"algorithm": "RingHash", "hashOn": [{"header": "x-user"}]}
-    space.apply(external("many.test", http(), endpoints=MANY, loadBalancing=ring))
+    space.apply(external("many.test", endpoints=MANY, loadBalancing=ring))
     chosen = [who(space, "many.test", 3, "-H", f"x-user: {user}") for user in range(6)]
     assert all(len(each) == 1 for each in chosen)
     assert len({name for each in chosen for name in each}) > 1
@@ -175,9 +146,9 @@ def test_one_destination_stands_in_for_another(space: Space, outside: Outside) -
     outside.open("many-a", "many-b")
     backend = {"host": "a.many.test", "port": 80, "failover": [{"host": "b.many.test", "port": 80}]}
     space.apply(
-        external("a.many.test", http()),
-        external("b.many.test", http()),
-        external("many.test", http(), rules=[{"backends": [backend]}]),
+        external("a.many.test"),
+        external("b.many.test"),
+        external("many.test", rules=[{"backends": [backend]}]),
     )
     until(lambda: who(space, "many.test", 4) == {"many-a": 4})
     outside.internet.pause("many-a")
@@ -189,7 +160,7 @@ def test_wildcards_over_tls_are_verified_for_the_name_that_was_asked_for(
     space: Space, outside: Outside
 ) -> None:
     outside.open("wild")
-    space.apply(external("*.wild.test", over_tls()))
+    space.apply(external("*.wild.test", ports=[over_tls()]))
     for name in ("a.wild.test", "b.wild.test"):
         said = space.call(f"http://{name}/")
         assert said.status == 200, said
@@ -202,7 +173,7 @@ def test_a_proxy_on_the_way(space: Space, outside: Outside) -> None:
     outside.open("web", "proxy")
     proxy = {"type": "HTTP", "address": "proxy.test", "port": 3128}
     since = len(outside.internet.canary())
-    space.apply(external("echo.test", over_tls(), proxy=proxy))
+    space.apply(external("echo.test", ports=[over_tls()], proxy=proxy))
     assert space.call("http://echo.test/").json()["scheme"] == "https"
     passed = [each for each in outside.internet.canary()[since:] if each.get("kind") == "proxied"]
     assert "echo.test:443" in str(passed)
@@ -210,7 +181,7 @@ def test_a_proxy_on_the_way(space: Space, outside: Outside) -> None:
 
 def test_socks_is_refused_in_so_many_words(space: Space) -> None:
     proxy = {"type": "SOCKS5", "address": "proxy.test", "port": 1080}
-    said = space.apply(external("echo.test", over_tls(), proxy=proxy), status=1)
+    said = space.apply(external("echo.test", ports=[over_tls()], proxy=proxy), status=1)
     assert "spec.proxy.type" in said
     assert "SOCKS5" in said
     assert "HTTP" in said
@@ -222,7 +193,7 @@ def test_whom_tls_believes(space: Space, outside: Outside) -> None:
     ca, other = outside.internet.ca_file, outside.server_certificate("elsewhere.test").certificate
 
     def status(**tls: Any) -> int:
-        space.apply(external("echo.test", over_tls(**tls)))
+        space.apply(external("echo.test", ports=[over_tls(**tls)]))
         found: list[int] = []
 
         def settled() -> bool:
@@ -245,7 +216,7 @@ def test_a_wildcard_has_a_ca_of_its_own(space: Space, outside: Outside) -> None:
     other = outside.server_certificate("elsewhere.test").certificate
 
     def status(host: str, ca: Path) -> int:
-        space.apply(external("*.wild.test", over_tls(ca={"file": str(ca)})))
+        space.apply(external("*.wild.test", ports=[over_tls(ca={"file": str(ca)})]))
         return space.call(f"http://{host}/").status
 
     assert status("a.wild.test", outside.internet.ca_file) == 200
@@ -256,14 +227,14 @@ def test_a_wildcard_has_a_ca_of_its_own(space: Space, outside: Outside) -> None:
 def test_envoy_takes_all_that_may_be_written(space: Space) -> None:
     """`apply` fails where Envoy refuses something: a cipher that it does not know, or gRPC where there is no HTTP/2."""
     for cipher in CIPHERS:
-        space.apply(external("echo.test", over_tls(ciphers=[cipher])))
+        space.apply(external("echo.test", ports=[over_tls(ciphers=[cipher])]))
     plain: dict[str, Any] = {"port": 443, "protocol": "HTTP"}
     spoken: tuple[dict[str, Any], ...] = (
         {"tls": {}},
         *({"protocol": each} for each in ("HTTPS", "HTTP2", "GRPC")),
     )
     for each in spoken:
-        space.apply(external("echo.test", plain | each, healthCheck={"type": "GRPC"}))
+        space.apply(external("echo.test", ports=[plain | each], healthCheck={"type": "GRPC"}))
 
 
 def test_tls_is_opened_for_plain_tcp(space: Space, outside: Outside) -> None:
@@ -272,9 +243,7 @@ def test_tls_is_opened_for_plain_tcp(space: Space, outside: Outside) -> None:
         {"name": "echo", "port": 7779, "protocol": "TCP", "tls": {}},
         {"name": "banner", "port": 7780, "protocol": "TCP", "tls": {}},
     ]
-    document = yaml.safe_load(external("tls.test", ports[0]))
-    document["spec"]["ports"] = ports
-    space.apply(yaml.safe_dump(document))
+    space.apply(external("tls.test", ports=ports))
     assert space.tcp("tls.test", 7779, "hello")["received"] == ["hello"]
     greeting = "220 tls.test ready\r\n"
     assert space.tcp("tls.test", 7780, greeting=len(greeting))["received"] == [greeting]
@@ -309,8 +278,8 @@ def test_private_ranges_are_open_to_the_resource_that_names_them(
     for name in ("inside.test", "rebound.test"):
         outside.internet.set_record(name, "A", ["127.0.0.1"])
     space.apply(
-        external("inside.test", http(port), privateRanges=["127.0.0.0/8"]),
-        external("rebound.test", http(port)),
+        external("inside.test", ports=[f"HTTP:{port}"], privateRanges=["127.0.0.0/8"]),
+        external("rebound.test", ports=[f"HTTP:{port}"]),
     )
     assert space.call(f"http://inside.test:{port}/").status == 204
     assert space.call(f"http://rebound.test:{port}/").status == 503
@@ -318,9 +287,12 @@ def test_private_ranges_are_open_to_the_resource_that_names_them(
     # An address that is written out is named.
     space.apply(
         external(
-            "rebound.test", http(port), resolution="Static", endpoints=[{"address": "127.0.0.1"}]
+            "rebound.test",
+            ports=[f"HTTP:{port}"],
+            resolution="Static",
+            endpoints=[{"address": "127.0.0.1"}],
         )
     )
     assert space.call(f"http://rebound.test:{port}/").status == 204
-    space.apply(external("inside.test", http(port)))
+    space.apply(external("inside.test", ports=[f"HTTP:{port}"]))
     assert space.call(f"http://inside.test:{port}/").status == 503

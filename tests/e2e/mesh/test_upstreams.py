@@ -1,6 +1,5 @@
 """Where declared names may lead: TLS is verified, and private addresses are refused whatever a name resolves to."""
 
-import json
 import socket
 import threading
 import time
@@ -8,20 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.e2e.mesh.saying import service
 
 pytestmark = [pytest.mark.root, pytest.mark.envoy]
 
 
-def service(name: str, host: str, port: str, number: int) -> str:
-    spec = {"type": "ExternalName", "externalName": host, "ports": [{"name": port, "port": number}]}
-    return json.dumps(
-        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": spec}
-    )
-
-
 @pytest.mark.parametrize("name", ["expired", "self-signed", "wrong-name"])
 def test_a_bad_certificate_is_refused(mesh: Any, sleep: str, name: str) -> None:
-    mesh.apply(service(name, f"{name}.test", "https", 443))
+    mesh.apply(service(name, f"{name}.test", https=443))
     assert mesh.curl(sleep, f"http://{name}:443/").startswith("503")
     line = mesh.log(lambda each: each.get("service") == f"{name}.default")
     assert "CERTIFICATE_VERIFY_FAILED" in line["upstream_failure"]
@@ -47,8 +40,8 @@ def test_a_declared_name_does_not_lead_to_the_machine_itself(mesh: Any, sleep: s
             pass
         mesh.internet.set_record("rebound.test", "A", ["127.0.0.1"])
         mesh.apply(
-            service("rebound", "rebound.test", "http", number),
-            service("raw", "rebound.test", "tcp", number),
+            service("rebound", "rebound.test", http=number),
+            service("raw", "rebound.test", tcp=number),
         )
         assert mesh.curl(sleep, f"http://rebound:{number}/").startswith("503")
         assert mesh.curl(sleep, f"http://raw:{number}/").startswith("000")
@@ -57,24 +50,24 @@ def test_a_declared_name_does_not_lead_to_the_machine_itself(mesh: Any, sleep: s
 
 @pytest.mark.parametrize("name", ["private", "metadata"])
 def test_private_and_metadata_addresses(mesh: Any, sleep: str, name: str) -> None:
-    mesh.apply(service(name, f"{name}.test", "http", 80))
+    mesh.apply(service(name, f"{name}.test", http=80))
     assert mesh.curl(sleep, f"http://{name}/").startswith("503")
 
 
 def test_one_dead_address_of_two_does_not_matter(mesh: Any, sleep: str) -> None:
-    mesh.apply(service("two", "two.test", "http", 80))
+    mesh.apply(service("two", "two.test", http=80))
     assert mesh.curl(sleep, "http://two/status/204").startswith("204")
 
 
 def test_ipv6_only(mesh: Any, sleep: str) -> None:
-    mesh.apply(service("six", "v6only.test", "http", 80))
+    mesh.apply(service("six", "v6only.test", http=80))
     assert mesh.curl(sleep, "http://six/status/204").startswith("204")
 
 
 def test_straight_out_with_ranges(mesh: Any) -> None:
     forward = Path("/proc/sys/net/ipv4/ip_forward")
     before = forward.read_text()
-    mesh.apply(service("externalbin", "httpbin.org", "http", 80))
+    mesh.apply(service("externalbin", "httpbin.org", http=80))
 
     def curl(url: str, status: int | None = 0) -> str:
         words = ("run", "--includeIPRanges=10.0.0.1/24", "--", "curl", "-sS", "-m", "5", url)
