@@ -1,9 +1,8 @@
 import json
 
 import yaml
-from click.testing import CliRunner, Result
-
-from outgate.cli.main import cli
+from click.testing import Result
+from tests.unit.cli.calling import call
 
 GOOD = """
 apiVersion: networking.istio.io/v1
@@ -26,12 +25,12 @@ spec:
 """
 
 
-def call(*words: str, text: str = GOOD) -> Result:
-    return CliRunner().invoke(cli, ("convert", "-f", "-", *words), input=text)
+def converted(*words: str, text: str = GOOD) -> Result:
+    return call("convert", "-f", "-", *words, text=text)
 
 
 def test_external_services_are_printed_and_warnings_stand_beside_them() -> None:
-    result = call("-n", "team")
+    result = converted("-n", "team")
     assert result.exit_code == 0
     document = yaml.safe_load(result.stdout)
     assert document["kind"] == "ExternalService"
@@ -40,7 +39,7 @@ def test_external_services_are_printed_and_warnings_stand_beside_them() -> None:
 
 
 def test_json_is_a_list_as_kubectl_has_it() -> None:
-    result = call("-o", "json")
+    result = converted("-o", "json")
     shown = json.loads(result.stdout)
     assert (shown["kind"], [each["kind"] for each in shown["items"]]) == (
         "List",
@@ -49,13 +48,13 @@ def test_json_is_a_list_as_kubectl_has_it() -> None:
 
 
 def test_what_cannot_be_said_fails() -> None:
-    result = call(text=GOOD + ELSEWHERE)
+    result = converted(text=GOOD + ELSEWHERE)
     assert result.exit_code == 1
     assert result.stdout.strip() == ""
     assert "a route to lost.example.com, which nothing declares" in result.stderr
 
 
 def test_an_invalid_resource_fails() -> None:
-    result = call(text=GOOD.replace("protocol: HTTP", "protocol: HTPP"))
+    result = converted(text=GOOD.replace("protocol: HTTP", "protocol: HTPP"))
     assert result.exit_code == 1
     assert "did you mean HTTP?" in result.stderr

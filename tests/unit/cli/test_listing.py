@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 import yaml
-from click.testing import CliRunner, Result
+from tests.unit.cli.calling import call, out
 
-from outgate.cli.main import cli
 from outgate.errors import NotFoundError, UsageError
 
 MANIFEST = """
@@ -21,16 +20,6 @@ kind: Service
 metadata: {name: web, namespace: blue, labels: {tier: "y"}}
 spec: {selector: {app: web}, ports: [{port: 80, name: http}, {port: 53, protocol: UDP, name: dns}]}
 """
-
-
-def call(*words: str) -> Result:
-    return CliRunner().invoke(cli, words)
-
-
-def out(*words: str) -> str:
-    result = call(*words)
-    assert result.exit_code == 0, result.output
-    return result.stdout
 
 
 @pytest.fixture(autouse=True)

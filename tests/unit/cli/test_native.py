@@ -4,9 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from tests.unit.cli.calling import call, out
 
-from outgate.cli.main import cli
 from outgate.errors import NotFoundError, UsageError
 
 MANIFEST = """
@@ -22,16 +21,6 @@ kind: EgressPolicy
 metadata: {name: readers}
 spec: {subject: {podSelector: {matchLabels: {app: sleep}}, serviceAccounts: [builder]}, rules: [{}]}
 """
-
-
-def call(*words: str) -> Result:
-    return CliRunner().invoke(cli, words)
-
-
-def out(*words: str) -> str:
-    result = call(*words)
-    assert result.exit_code == 0, result.output
-    return result.stdout
 
 
 @pytest.fixture(autouse=True)
@@ -84,7 +73,7 @@ def test_describe() -> None:
 
 
 def test_a_name_with_dots_is_found_again() -> None:
-    again = CliRunner().invoke(cli, ["apply", "-f", "-"], input=MANIFEST)
+    again = call("apply", "-f", "-", text=MANIFEST)
     assert again.stdout == (
         "externalservice.outgate.dev/github.v3 unchanged\negresspolicy.outgate.dev/readers unchanged\n"
     )
@@ -102,7 +91,7 @@ def test_an_unknown_kind_says_which_there_are() -> None:
 
 def test_a_secret_is_not_described() -> None:
     text = "{apiVersion: v1, kind: Secret, metadata: {name: a}, stringData: {token: hidden}}"
-    assert CliRunner().invoke(cli, ["apply", "-f", "-"], input=text).exit_code == 0
+    assert call("apply", "-f", "-", text=text).exit_code == 0
     described = out("describe", "secret", "a")
     assert "token: <secret>" in described
     assert "hidden" not in described

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from click.testing import CliRunner, Result
+from click.testing import Result
+from tests.unit.cli.calling import call
 
-from outgate.cli.main import cli
 from outgate.errors import UsageError
 
 GOOD = """
@@ -32,12 +32,12 @@ metadata: {name: settings}
 """
 
 
-def call(*words: str, text: str = GOOD) -> Result:
-    return CliRunner().invoke(cli, words, input=text)
+def given(*words: str, text: str = GOOD) -> Result:
+    return call(*words, text=text)
 
 
 def test_xds_is_the_default_and_names_no_secret() -> None:
-    result = call("translate", "-f", "-")
+    result = given("translate", "-f", "-")
     assert result.exit_code == 0
     shown = yaml.safe_load(result.stdout)["egress"]
     assert {"clusters", "filters", "listeners", "scoped_routes"} == set(shown)
@@ -47,14 +47,14 @@ def test_xds_is_the_default_and_names_no_secret() -> None:
 
 
 def test_it_prints_the_same_each_time_in_both_forms() -> None:
-    first = call("translate", "-f", "-")
-    assert call("translate", "-f", "-").stdout == first.stdout
-    as_json = json.loads(call("translate", "-f", "-", "-o", "json").stdout)
+    first = given("translate", "-f", "-")
+    assert given("translate", "-f", "-").stdout == first.stdout
+    as_json = json.loads(given("translate", "-f", "-", "-o", "json").stdout)
     assert as_json == yaml.safe_load(first.stdout)
 
 
 def test_a_sidecar() -> None:
-    shown = yaml.safe_load(call("translate", "-f", "-", "--capture", "sidecar").stdout)
+    shown = yaml.safe_load(given("translate", "-f", "-", "--capture", "sidecar").stdout)
     assert [each["name"] for each in shown["sidecar"]["listeners"]] == [
         *("capture", "capture-ip6", "raw", "raw-ip6")
     ]
@@ -63,26 +63,26 @@ def test_a_sidecar() -> None:
 
 
 def test_the_namespace_of_what_names_none_and_of_the_workload() -> None:
-    shown = yaml.safe_load(call("translate", "-f", "-", "-n", "blue").stdout)["egress"]
+    shown = yaml.safe_load(given("translate", "-f", "-", "-n", "blue").stdout)["egress"]
     assert "http|externalbin.blue|80" in [each["name"] for each in shown["clusters"]]
     assert "pod|sleep.blue|capture" in [each["name"] for each in shown["listeners"]]
 
 
 def test_the_model() -> None:
-    shown = yaml.safe_load(call("translate", "-f", "-", "--stage", "model").stdout)
+    shown = yaml.safe_load(given("translate", "-f", "-", "--stage", "model").stdout)
     (only,) = shown["destinations"]
     assert (only["name"], only["external"]) == ("externalbin", "httpbin.org")
 
 
 def test_firewall_rules_need_no_manifest() -> None:
     flags = ("--stage", "firewall", "--includeIPRanges", "10.0.0.1/24")
-    assert "ip daddr { 10.0.0.0/24, 240.240.0.0/16 }" in call("translate", *flags).stdout
-    text = call("translate", *flags, "--format", "iptables").stdout
+    assert "ip daddr { 10.0.0.0/24, 240.240.0.0/16 }" in given("translate", *flags).stdout
+    text = given("translate", *flags, "--format", "iptables").stdout
     assert "-d 10.0.0.0/24 -p tcp -j REDIRECT" in text
 
 
 def test_what_is_good_is_printed_though_something_is_not() -> None:
-    result = call("translate", "-f", "-", "--stage", "model", text=GOOD + BAD)
+    result = given("translate", "-f", "-", "--stage", "model", text=GOOD + BAD)
     assert result.exit_code == 1
     assert [each["name"] for each in yaml.safe_load(result.stdout)["destinations"]] == [
         "externalbin"
@@ -91,42 +91,42 @@ def test_what_is_good_is_printed_though_something_is_not() -> None:
 
 
 def test_used_wrongly() -> None:
-    assert isinstance(call("translate").exception, UsageError)
-    assert isinstance(call("analyze").exception, UsageError)
-    assert isinstance(call("analyze", "-f", "-", text="").exception, UsageError)
+    assert isinstance(given("translate").exception, UsageError)
+    assert isinstance(given("analyze").exception, UsageError)
+    assert isinstance(given("analyze", "-f", "-", text="").exception, UsageError)
     assert isinstance(
-        call("translate", "--stage", "firewall", "--includeIPRanges", "x").exception, UsageError
+        given("translate", "--stage", "firewall", "--includeIPRanges", "x").exception, UsageError
     )
 
 
 class TestAnalyze:
     def test_nothing_wrong(self) -> None:
-        result = call("analyze", "-f", "-")
+        result = given("analyze", "-f", "-")
         assert (result.exit_code, result.stdout) == (0, "no problems found in 1 document\n")
 
     def test_an_error_has_file_line_field_and_hint(self, tmp_path: Path) -> None:
         file = tmp_path / "f.yaml"
         file.write_text(GOOD + BAD)
-        result = call("analyze", "-f", str(file))
+        result = given("analyze", "-f", str(file))
         assert result.exit_code == 1
         (line,) = result.stdout.splitlines()
         assert line.startswith(f"{file}:14: error: service/bad: spec.ports[0].port: ")
 
     def test_a_warning_alone_is_no_failure(self) -> None:
-        result = call("analyze", "-f", "-", text=GOOD + STRANGE)
+        result = given("analyze", "-f", "-", text=GOOD + STRANGE)
         assert result.exit_code == 0
         assert "warning" in result.stdout
 
     def test_two_files_with_one_service(self, tmp_path: Path) -> None:
         for name in ("1.yaml", "2.yaml"):
             (tmp_path / name).write_text(GOOD)
-        result = call("analyze", "-f", str(tmp_path))
+        result = given("analyze", "-f", str(tmp_path))
         assert result.exit_code == 1
         assert "already at" in result.stdout
 
     @pytest.mark.parametrize(("text", "status"), [(GOOD, 0), (GOOD + STRANGE, 0), (GOOD + BAD, 1)])
     def test_json(self, text: str, status: int) -> None:
-        result = call("analyze", "-f", "-", "-o", "json", text=text)
+        result = given("analyze", "-f", "-", "-o", "json", text=text)
         assert result.exit_code == status
         for each in json.loads(result.stdout):
             assert set(each) == {"file", "line", "severity", "resource", "path", "message", "hint"}
@@ -142,7 +142,7 @@ spec:
   hosts: [api.example.com]
   http: [{route: [{destination: {host: lost.example.com}}]}]
 """
-    result = call("analyze", "-f", "-", text=text)
+    result = given("analyze", "-f", "-", text=text)
     assert result.exit_code == 0
     assert "spec.hosts[0]: nothing declares api.example.com for callers of this" in result.output
     assert "spec.hosts[0]: leads to lost.example.com, which nothing declares" in result.output
