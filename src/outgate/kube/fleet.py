@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 STREAMS_PER_POD = 4
 """One, and those that went without a word and were not missed yet."""
-STREAMS_AT_ONCE, STREAMS_PER_SECOND = 12.0, 0.5
+STREAMS_AT_ONCE, STREAMS_PER_SECOND = 12, 0.5
 """How often a pod may come again: each time costs a certificate."""
 
 

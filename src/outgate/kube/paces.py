@@ -16,9 +16,13 @@ class Bucket:
         """Begin full."""
         self._tokens = float(self.burst)
 
+    def left(self, now: float) -> float:
+        """Return how many tokens there are; less than none where some were taken in advance."""
+        since = 0.0 if self._at is None else max(now - self._at, 0.0)
+        return min(self._tokens + since * self.rate, float(self.burst))
+
     def take(self, now: float) -> float:
         """Take a token, and return for how many seconds one has to wait until it is there."""
-        since = 0.0 if self._at is None else max(now - self._at, 0.0)
-        self._tokens = min(self._tokens + since * self.rate, float(self.burst)) - 1
+        self._tokens = self.left(now) - 1
         self._at = now
         return max(-self._tokens / self.rate, 0.0)

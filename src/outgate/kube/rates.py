@@ -5,6 +5,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from outgate.kube.paces import Bucket
+
 _KEPT = 4096
 
 
@@ -12,19 +14,20 @@ _KEPT = 4096
 class Rates:
     """Each key may have `burst` at once, and `per_second` after that; who was seen longest ago is forgotten first."""
 
-    burst: float
+    burst: int
     per_second: float
     clock: Callable[[], float] = time.monotonic
-    _left: OrderedDict[str, tuple[float, float]] = field(default_factory=OrderedDict)
+    _buckets: OrderedDict[str, Bucket] = field(default_factory=OrderedDict)
 
     def left(self, key: str) -> float:
         """Return how many it has left."""
-        left, at = self._left.get(key, (self.burst, 0.0))
-        return min(self.burst, left + (self.clock() - at) * self.per_second)
+        bucket = self._buckets.get(key)
+        return bucket.left(self.clock()) if bucket else float(self.burst)
 
     def take(self, key: str) -> None:
         """Count one, also where none is left."""
-        self._left[key] = (self.left(key) - 1, self.clock())
-        self._left.move_to_end(key)
-        while len(self._left) > _KEPT:
-            self._left.popitem(last=False)
+        bucket = self._buckets.setdefault(key, Bucket(self.per_second, self.burst))
+        bucket.take(self.clock())
+        self._buckets.move_to_end(key)
+        while len(self._buckets) > _KEPT:
+            self._buckets.popitem(last=False)

@@ -29,7 +29,7 @@ Ask = Callable[[str], Awaitable[Caller | None]]
 AT_A_TIME, OF_AN_ADDRESS, OF_AN_ADDRESS_WAITING = 8, 2, 64
 REMEMBERED_SECONDS = 5.0
 _REMEMBERED = 4096
-REFUSALS, REFUSALS_PER_SECOND = 8.0, 1.0
+REFUSALS, REFUSALS_PER_SECOND = 8, 1.0
 """How often an address may be refused at once, and after that; beyond it nobody is asked, and nothing is logged."""
 RETRY_SECONDS = 20.0
 """A stream goes on while nobody can say whether it may: this is how soon it is asked again."""

@@ -93,7 +93,7 @@ async def test_a_pod_has_a_few_streams_only(fleet: Fleet, known: Known) -> None:
 
 async def test_a_pod_may_not_come_again_and_again(fleet: Fleet, known: Known) -> None:
     token = known("mine")
-    for _ in range(int(STREAMS_AT_ONCE)):
+    for _ in range(STREAMS_AT_ONCE):
         async with fleet.admit(peer(token)) as admitted:
             assert admitted
     with pytest.raises(UnavailableError, match="comes too often"):

@@ -122,7 +122,7 @@ async def test_what_is_kept_of_strangers_has_bounds(judge: Judge, token: MakeTok
     for number in range(5000):
         await own.caller(token(), f"address-{number}")
     assert len(own._known) <= 4096
-    assert len(own._refusals._left) <= 4096
+    assert len(own._refusals._buckets) <= 4096
     assert own._turns._callers == {}
 
 
