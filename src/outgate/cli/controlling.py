@@ -81,6 +81,6 @@ def controller_debug_command(path: str) -> None:
 
     For example: kubectl exec -n outgate-system deployment/outgate-controller -- outgate controller-debug /status
     """
-    from outgate.kube.debugging import ask  # noqa: PLC0415 - most commands need no Kubernetes client
+    from outgate.kube.inquiring import ask  # noqa: PLC0415 - most commands need no Kubernetes client
 
     click.echo(json.dumps(asyncio.run(ask(path))))

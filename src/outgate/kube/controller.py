@@ -130,7 +130,7 @@ class Controller:
                 asyncio.TaskGroup() as group,
                 Health(self.complete).serving(),
                 self.webhook.serving(),
-                Debug(self).serving(),
+                self._debug().serving(),
             ):
                 tasks = [group.create_task(each.run()) for each in followers]
                 tasks += [
@@ -155,6 +155,10 @@ class Controller:
                     task.cancel()
         finally:
             await self.server.stop(2.0)
+
+    def _debug(self) -> Debug:
+        domain = self.options.settings.trust_domain
+        return Debug(self.mesh, self.fleet, self.server, self.teller, self.complete, domain)
 
     def _followers(self) -> list[Follower]:
         places = Scope(naming.SYSTEM_NAMESPACE, {"kubernetes.io/service-name": naming.EGRESS})
