@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from outgate.errors import UsageError
 from outgate.inject import bootstrap
 from outgate.inject import options as inject_options
 from outgate.kube import (
@@ -20,7 +19,6 @@ from outgate.kube import (
     naming,
     places,
     policing,
-    ranges,
     telling,
     tokens,
 )
@@ -37,6 +35,7 @@ from outgate.kube.namespaces import Namespaces
 from outgate.kube.policies import Held
 from outgate.kube.policing import Policies
 from outgate.kube.reviews import Reviews
+from outgate.kube.surroundings import Surroundings, keep
 from outgate.kube.telling import Pod, Teller
 from outgate.kube.trusting import Trust
 from outgate.kube.watching import Changes, Follower
@@ -95,6 +94,7 @@ class Controller:
     fleet: Fleet
     namespaces: Namespaces
     policies: Policies
+    surroundings: Surroundings
     certificates: Certificates
     server: Server
     trust: Trust
@@ -104,8 +104,6 @@ class Controller:
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _changes: dict[Source, Mapping[str, Any] | None] = field(default_factory=dict)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
-    _cidrs: dict[Name, Mapping[str, Any]] = field(default_factory=dict)
-    _nodes: dict[Name, Mapping[str, Any]] = field(default_factory=dict)
     _slices: dict[Name, Mapping[str, Any]] = field(default_factory=dict)
     _declaring: Discovered = field(init=False)
     _fetched: Fetched = field(init=False)
@@ -176,22 +174,15 @@ class Controller:
             Follower(client, kinds.MUTATING_WEBHOOK, self.trust.changed, webhook),
         ]
         followers += policing.followers(client, self.policies)
-        if not self.options.inside:
-            followers += [
-                Follower(client, kinds.SERVICE_CIDR, lambda found: self._take(self._cidrs, found)),
-                Follower(client, kinds.NODE, lambda found: self._take(self._nodes, found)),
-            ]
-        return followers
+        return followers + self.surroundings.followers(client)
 
     async def _completed(self, followers: Iterable[Follower]) -> None:
         """Begin to let proxies in once everything was read, and programmed."""
         await self._declaring.synced.wait()
         for each in followers:
             await each.synced.wait()
-        if not self.options.inside:
-            absent = any(each.absent.is_set() for each in followers)
-            _require_ranges(self._cidrs.values(), self._nodes.values(), absent=absent)
-        self._locate()
+        self.surroundings.require(absent=any(each.absent.is_set() for each in followers))
+        self.surroundings.tell()
         self._program_now()
         await self._callers.settled()
         await self._fetched.settled()
@@ -226,30 +217,8 @@ class Controller:
         self._wake.set()
 
     def _take_slices(self, changes: Changes) -> None:
-        _update(self._slices, changes)
+        keep(self._slices, changes)
         self.fleet.move(places.chosen(self._slices.values()))
-
-    def _take(self, kept: dict[Name, Mapping[str, Any]], changes: Changes) -> None:
-        # A node's status changes every few seconds; only what it gives to pods matters.
-        for name, item in changes.items():
-            found = {"spec": item.get("spec")} if item else None
-            if found and found != kept.get(name):
-                for problem in ranges.problems(found):
-                    _log.warning("%s: %s", name.name, problem)
-            _update(kept, {name: found})
-        if self.complete.is_set():
-            self._locate()
-
-    def _locate(self) -> None:
-        """Tell sidecars, and pods to come, what is inside the cluster."""
-        pods = ranges.pods(self._nodes.values())
-        found = set(self.options.inside) or ranges.services(self._cidrs.values()) | pods
-        self.fleet.inside(tuple(sorted(found, key=str)))
-        self.policies.inside(found)
-        self.namespaces.hold(bootstrap.RANGES_KEY, ranges.written(found))
-        # Ranges that were set are all that there will be.
-        around = () if self.options.inside else ranges.around(pods)
-        self.namespaces.hold(bootstrap.REACH_KEY, ranges.written(around))
 
     async def _program(self) -> None:
         """Program what changed; what comes while one change is programmed goes with the next."""
@@ -272,32 +241,6 @@ class Controller:
                 _log.warning("%s", problem)
 
 
-def _require_ranges(
-    cidrs: Iterable[Mapping[str, Any]], nodes: Iterable[Mapping[str, Any]], *, absent: bool
-) -> None:
-    """Refuse to guess what is inside the cluster: calls there would be denied, or calls outside not be captured."""
-    unsaid = "no ServiceCIDR says which ranges Services have"
-    if absent:
-        unsaid = (
-            "this Kubernetes has no ServiceCIDRs, which say which ranges Services have from 1.33 on"
-        )
-    for found, what in (
-        (ranges.services(cidrs), unsaid),
-        (ranges.pods(nodes), "no Node says which addresses it gives to pods (podCIDRs)"),
-    ):
-        if not found:
-            hint = "outgate install --cluster-ranges=RANGES, with those of Services and of pods"
-            raise UsageError(what, hint=hint)
-
-
-def _update(kept: dict[Name, Mapping[str, Any]], changes: Changes) -> None:
-    for name, item in changes.items():
-        if item is None:
-            kept.pop(name, None)
-        else:
-            kept[name] = item
-
-
 async def make(client: Client, options: Options) -> Controller:
     """Put a controller together; nothing runs yet."""
     settings = options.settings
@@ -310,14 +253,17 @@ async def make(client: Client, options: Options) -> Controller:
     server.listen_tls(f"[::]:{naming.XDS_PORT}", certificate.current)
     upstream = Upstream(settings, options.ca_file, settings.resolvers, marked=False)
     mesh = Mesh(SITE, upstream)
+    namespaces = Namespaces(client, {bootstrap.CA_KEY: root.bundle.decode()})
+    policies = Policies(client, settings, options.held)
     return Controller(
         client,
         options,
         mesh,
         egress,
         fleet,
-        Namespaces(client, {bootstrap.CA_KEY: root.bundle.decode()}),
-        Policies(client, settings, options.held),
+        namespaces,
+        policies,
+        Surroundings(options.inside, fleet, policies, namespaces, complete),
         certificates,
         server,
         Trust(client, root.bundle),

@@ -18,7 +18,7 @@ from outgate.errors import UsageError
 from outgate.kube import client as api
 from outgate.kube import kinds, places, ranges
 from outgate.kube.client import Client
-from outgate.kube.controller import _require_ranges
+from outgate.kube.surroundings import require_ranges
 from outgate.kube.watching import Changes, Follower
 from outgate.model.names import Name
 
@@ -213,6 +213,6 @@ async def test_before_service_cidrs_it_is_said_what_to_do(
     assert "this Kubernetes has no ServiceCIDR" in caplog.text
     nodes = [node("a", "10.244.0.0/24")]
     with pytest.raises(UsageError, match=r"from 1.33 on \(outgate install --cluster-ranges="):
-        _require_ranges((), nodes, absent=True)
+        require_ranges((), nodes, absent=True)
     with pytest.raises(UsageError, match="no ServiceCIDR says"):
-        _require_ranges((), nodes, absent=False)
+        require_ranges((), nodes, absent=False)
