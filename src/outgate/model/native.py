@@ -6,13 +6,9 @@ from outgate.model.declarations import Declarations, Source
 from outgate.model.destinations import EVERYWHERE, External, Port
 from outgate.model.names import Name
 from outgate.resources.native.behaviours import Behaviour
-from outgate.resources.native.egress_policy import (
-    CalleeSpec,
-    CredentialSpec,
-    EgressPolicy,
-    PolicyRuleSpec,
-)
+from outgate.resources.native.egress_policy import EgressPolicy
 from outgate.resources.native.external_service import ExternalService, PortSpec
+from outgate.resources.native.policy_rules import CalleeSpec, CredentialSpec, PolicyRuleSpec
 from outgate.resources.native.routing import BackendSpec, RuleSpec
 from outgate.resources.native.tls import TlsSpec
 from outgate.traffic.permitting import Callee, Credential, Policy, PolicyRule
