@@ -1,13 +1,13 @@
 """The Helm chart's values, from the flags of `outgate install` themselves: a flag that is added is a value at once."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from typing import Any
 
 import click
 
-from outgate.cli.installing import install_command, made
+from outgate.cli.choices import made
 from outgate.kube.helm import chart as helm
 from outgate.kube.helm.values import Value
 from outgate.kube.manifests import manifests
@@ -27,14 +27,14 @@ _TEXTS = {
 }
 
 
-def chart(flags: Mapping[str, Any]) -> dict[str, str]:
-    """Return the chart's files; the flags are its values' defaults, as `outgate.cli.installing.made` takes them."""
-    return helm.files(list(values(flags)), lambda chosen: manifests(made(chosen)))
+def chart(options: Iterable[click.Parameter], flags: Mapping[str, Any]) -> dict[str, str]:
+    """Return the chart's files; the flags are its values' defaults, as `outgate.cli.choices.made` takes them."""
+    return helm.files(list(values(options, flags)), lambda chosen: manifests(made(chosen)))
 
 
-def values(flags: Mapping[str, Any]) -> Iterator[Value]:
+def values(options: Iterable[click.Parameter], flags: Mapping[str, Any]) -> Iterator[Value]:
     """Yield a value for each flag."""
-    for number, each in enumerate(install_command.params):
+    for number, each in enumerate(options):
         if not isinstance(each, click.Option) or each.name in NOT_VALUES:
             continue
         match each.name:

@@ -3,21 +3,18 @@
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from outgate.cli.choices import made
 from outgate.cli.cluster import cluster_options, with_cluster
 from outgate.cli.common import say
-from outgate.cli.images import dns_option, image_options, images
-from outgate.cli.policies import held, policy_option
+from outgate.cli.images import dns_option, image_options
+from outgate.cli.policies import policy_option
 from outgate.cli.uninstalling import uninstall
 from outgate.errors import HostError, UsageError
-from outgate.model.ranges import parse_ranges
-from outgate.settings import PREFIX, Settings
-
-if TYPE_CHECKING:
-    from outgate.kube.manifests import Install
+from outgate.settings import Settings
 
 _CONNECTIONS = click.IntRange(10, 10_000_000)
 
@@ -92,32 +89,6 @@ def install_command(helm: str | None, **flags: Any) -> None:
     click.echo("---\n".join(texts), nl=False)
 
 
-def made(flags: Mapping[str, Any]) -> "Install":
-    """Return what flags choose: `ca_bundle` is the file's text, `settings` are pairs. UsageError names the flag."""
-    from outgate.kube.manifests import Install  # noqa: PLC0415 - only here
-
-    ranges = parse_ranges(flags["cluster_ranges"], "--cluster-ranges")
-    return Install(
-        images(flags, dns_capture=flags["dns_capture"]),
-        replicas=flags["replicas"],
-        egress_replicas=flags["egress_replicas"],
-        egress_max_connections=flags["egress_max_connections"],
-        trust_domain=_domain(flags["trust_domain"]),
-        ranges=",".join(str(each) for each in ranges),
-        ca_bundle=flags["ca_bundle"],
-        settings=flags["settings"],
-        held=held(flags),
-    )
-
-
-def _domain(given: str) -> str:
-    name = f"{PREFIX}TRUST_DOMAIN"
-    try:
-        return Settings.load({name: given}).trust_domain
-    except UsageError as error:
-        raise UsageError(error.message.replace(f"{name}=", "--trust-domain ")) from error
-
-
 def _settings(words: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     """Read settings, whose values may have commas; in order, so that a chart's are the same."""
     chosen: dict[str, str] = {}
@@ -134,7 +105,7 @@ def _write_chart(folder: Path, flags: Mapping[str, Any]) -> None:
     from outgate.cli.charting import chart  # noqa: PLC0415 - only here
 
     try:
-        for name, text in chart(flags).items():
+        for name, text in chart(install_command.params, flags).items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
