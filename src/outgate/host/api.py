@@ -11,17 +11,15 @@ import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from outgate import __version__
 from outgate.errors import OutgateError
 from outgate.host import detached, pods, statuses
+from outgate.host.daemon import Daemon
 from outgate.host.pods import Pod
 from outgate.model.names import Name
 from outgate.model.workloads import spiffe_id
-
-if TYPE_CHECKING:
-    from outgate.host.daemon import Daemon
 
 _log = logging.getLogger(__name__)
 
@@ -32,7 +30,7 @@ Arguments = Mapping[str, Any]
 class Api:
     """The daemon's own interface."""
 
-    def __init__(self, daemon: "Daemon") -> None:
+    def __init__(self, daemon: Daemon) -> None:
         """Serve nothing yet."""
         self._daemon = daemon
         self._methods: dict[str, Callable[[Arguments], Awaitable[Any]]] = {
@@ -168,7 +166,7 @@ class Api:
         return self._view(await self._daemon.fleet.create(wanted))
 
     async def _start(self, arguments: Arguments) -> Any:
-        process = await detached.start(self._daemon, _name(arguments), arguments)
+        process = await detached.start(self._daemon.fleet, _name(arguments), arguments)
         return {"pid": process.pid}
 
     async def _delete(self, arguments: Arguments) -> Any:

@@ -13,7 +13,6 @@ from watchfiles import awatch
 
 from outgate.errors import ConflictError, HostError
 from outgate.host import guarding, machine, proxies, rotating
-from outgate.host.api import Api
 from outgate.host.certificates import authority_at
 from outgate.host.fleet import Fleet
 from outgate.host.materials import LOOK_SECONDS, Files
@@ -108,8 +107,13 @@ class Daemon:
         refusals = await self.publisher.wait(revision, ANSWER_SECONDS)
         return tuple(f"{', '.join(each.names)}: {each.message}" for each in refusals)
 
-    async def run(self, ready: asyncio.Event) -> None:
-        """Be up, until told to stop; what serves traffic goes on when this is cancelled, or killed."""
+    async def run(
+        self, answering: contextlib.AbstractAsyncContextManager[None], ready: asyncio.Event
+    ) -> None:
+        """Be up until told to stop, `answering` commands meanwhile.
+
+        What serves traffic goes on when this is cancelled, or killed.
+        """
         settings = self.layout.settings
         self.fleet.apply(self.mesh.start())
         subject = Subject(
@@ -134,7 +138,7 @@ class Daemon:
                     group.create_task(collecting.run(lambda: self.publisher.revision)),
                     group.create_task(self.fleet.run()),
                 ]
-                async with Api(self).serving(self.layout.api):
+                async with answering:
                     await self.egress.supervisor.wait_ready(30)
                     await self.settled(self.publisher.revision)
                     await self.fleet.adopt()

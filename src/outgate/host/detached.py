@@ -3,26 +3,24 @@
 import asyncio
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from outgate.errors import HostError
 from outgate.host import plan
+from outgate.host.fleet import Fleet
 from outgate.host.pods import Process
 from outgate.host.processes import start_time
 from outgate.model.names import Name
 
-if TYPE_CHECKING:
-    from outgate.host.daemon import Daemon
 
-
-async def start(daemon: "Daemon", name: Name, request: Mapping[str, Any]) -> Process:
+async def start(fleet: Fleet, name: Name, request: Mapping[str, Any]) -> Process:
     """Start `request["command"]` and note how it ends; HostError if it cannot be started."""
-    pod = daemon.fleet.get(name)
+    pod = fleet.get(name)
     if pod.init is None:
         raise HostError(f"pod {name} has not started yet")
     user = request.get("user")
     command = plan.enter_command(pod.init.pid, request["directory"], tuple(user) if user else None)
-    log = daemon.layout.pod_log(name)
+    log = fleet.layout.pod_log(name)
     log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
@@ -33,10 +31,10 @@ async def start(daemon: "Daemon", name: Name, request: Mapping[str, Any]) -> Pro
     finally:
         os.close(descriptor)
     started = Process(process.pid, start_time(process.pid) or 0)
-    await daemon.fleet.started(name, started)
+    await fleet.started(name, started)
 
     async def wait() -> None:
-        daemon.fleet.finished(name, await process.wait())
+        fleet.finished(name, await process.wait())
 
-    daemon.fleet.background(wait())
+    fleet.background(wait())
     return started

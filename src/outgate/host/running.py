@@ -8,6 +8,7 @@ import signal
 
 from outgate.errors import OutgateError
 from outgate.host import guarding, proxies, sandboxes
+from outgate.host.api import Api
 from outgate.host.daemon import make, only_one, prepare
 from outgate.host.plan import Layout
 from outgate.host.store import write_atomically
@@ -35,7 +36,7 @@ async def serve(layout: Layout) -> None:
         try:
             async with asyncio.TaskGroup() as group:
                 waiting = group.create_task(announce())
-                await daemon.run(ready)
+                await daemon.run(Api(daemon).serving(layout.api), ready)
                 waiting.cancel()
         except* OutgateError as several:
             raise _first(several) from None
