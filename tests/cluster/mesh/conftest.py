@@ -16,6 +16,7 @@ from tests.cluster import builds
 from tests.cluster.cluster import Cluster
 from tests.cluster.commands import ClusterError
 from tests.cluster.internet import ClusterInternet
+from tests.cluster.mesh.waiting import eventually
 from tests.outside.control import Outside
 
 from outgate import __version__
@@ -24,6 +25,7 @@ from outgate.inject.options import Options
 PROJECT = Path(__file__).parents[3]
 HUB = "docker.io/outgate"
 SYSTEM = "outgate-system"
+CONTROLLER, LEASE = "outgate-controller", "outgate-controller-leader"
 APP = """
 apiVersion: v1
 kind: Pod
@@ -110,6 +112,23 @@ class Mesh:
             time.sleep(0.2)
         return []
 
+    def rollout(self) -> None:
+        """Wait until all controllers are of the deployment as it is now."""
+        words = ("rollout", "status", "-n", SYSTEM, f"deployment/{CONTROLLER}", "--timeout=60s")
+        self.cluster.kubectl(*words)
+
+    def controllers(self) -> list[str]:
+        label = f"app.kubernetes.io/name={CONTROLLER}"
+        said = self.cluster.kubectl("get", "pods", "-n", SYSTEM, "-l", label, "-o=name")
+        return [each.removeprefix("pod/") for each in said.split()]
+
+    def leader(self) -> str:
+        path = "-o=jsonpath={.spec.holderIdentity}"
+        return self.cluster.kubectl("get", "lease", "-n", SYSTEM, LEASE, path)
+
+    def status(self) -> dict[str, Any]:
+        return dict(json.loads(self.shell("outgate status -o json")))
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Have first what begins with an empty cluster, before `mesh` is installed for all others."""
@@ -186,6 +205,17 @@ def mesh(tools: Mesh) -> Iterator[Mesh]:
         yield made
     finally:
         made.shell("outgate install | kubectl delete --ignore-not-found --wait=false -f -")
+
+
+@pytest.fixture(scope="module")
+def two(mesh: Mesh) -> Iterator[Mesh]:
+    """The mesh with two controllers."""
+    scale = ("scale", "-n", SYSTEM, f"deployment/{CONTROLLER}")
+    mesh.cluster.kubectl(*scale, "--replicas=2")
+    mesh.rollout()
+    eventually(lambda: mesh.leader() in mesh.controllers())
+    yield mesh
+    mesh.cluster.kubectl(*scale, "--replicas=1")
 
 
 def _tool(path: Path, command: Sequence[str], before: str = "") -> None:

@@ -2,18 +2,16 @@
 
 import contextlib
 import json
-import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 from tests.cluster import gateway_api
 from tests.cluster.commands import ClusterError
 from tests.cluster.mesh.conftest import APP, SERVICES, Mesh
+from tests.cluster.mesh.waiting import eventually
 
 pytestmark = pytest.mark.cluster
 
-SECONDS = 30.0
 XBACKEND = """
 apiVersion: gateway.networking.x-k8s.io/v1alpha1
 kind: XBackend
@@ -61,21 +59,6 @@ def app(definitions: Mesh) -> Iterator[str]:
         definitions.cluster.apply(SERVICES, definitions.inject(APP), namespace=name)
         definitions.cluster.wait("Ready", "pod/app", namespace=name)
         yield name
-
-
-def eventually(found: Callable[[], Any]) -> Any:
-    """Return what is found once it is there."""
-    deadline = time.monotonic() + SECONDS
-    while True:
-        try:
-            if value := found():
-                return value
-        except (ClusterError, AssertionError, IndexError, KeyError) as error:
-            last: object = error
-        else:
-            last = value
-        assert time.monotonic() < deadline, f"it did not come about in time: {last}"
-        time.sleep(0.3)
 
 
 def conditions(mesh: Mesh, namespace: str, resource: str, where: str = "parents") -> dict[str, str]:

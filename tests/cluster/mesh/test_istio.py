@@ -2,8 +2,7 @@
 
 import contextlib
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,10 +10,10 @@ import yaml
 from tests.cluster import istio_api
 from tests.cluster.commands import ClusterError
 from tests.cluster.mesh.conftest import APP, PROJECT, Mesh
+from tests.cluster.mesh.waiting import eventually
 
 pytestmark = pytest.mark.cluster
 
-SECONDS = 30.0
 ORIGINATION = """
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
@@ -83,13 +82,6 @@ def app(definitions: Mesh) -> Iterator[str]:
         definitions.cluster.apply(definitions.inject(APP), namespace=name)
         definitions.cluster.wait("Ready", "pod/app", namespace=name)
         yield name
-
-
-def eventually(found: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not found():
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.3)
 
 
 def curl(mesh: Mesh, namespace: str, url: str) -> tuple[int, str]:

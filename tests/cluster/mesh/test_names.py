@@ -3,7 +3,7 @@
 import ipaddress
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from dnslib import DNSRecord
@@ -11,6 +11,7 @@ from tests.cluster.internet import ClusterInternet
 from tests.cluster.mesh.asking import Pod, Question, addresses, asked_of_the_cluster, start
 from tests.cluster.mesh.conftest import SERVICES, SYSTEM, Mesh
 from tests.cluster.mesh.test_calls import APP, WEB
+from tests.cluster.mesh.waiting import eventually
 
 from outgate.firewall.rules import VIRTUAL
 from outgate.model.addresses import SHARED
@@ -217,13 +218,6 @@ def test_a_name_comes_and_goes_with_its_service(app: Pod) -> None:
     eventually(lambda: app.ask((app.full(name), "A"))[0][0] == "NOERROR")
     app.mesh.cluster.kubectl("delete", "service", name, "-n", app.namespace)
     eventually(lambda: app.ask((app.full(name), "A"))[0][0] == "NXDOMAIN")
-
-
-def eventually(done: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def test_dns_can_be_left_alone(app: Pod, internet: ClusterInternet) -> None:
