@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tests.e2e.conftest import Namespace
-from tests.e2e.test_redirect_ranges import networks
+from tests.e2e.ranges import networks
 
 from outgate.firewall.nflog import NflogReader
 from outgate.firewall.rules import NEIGHBOURS

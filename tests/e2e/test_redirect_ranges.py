@@ -1,9 +1,9 @@
 """Where packets end up in a namespace that has a way out, with both backends."""
 
-import ipaddress
 from typing import Any
 
 import pytest
+from tests.e2e.ranges import networks
 
 from outgate.firewall.nflog import NflogReader
 from outgate.xds.naming import CAPTURE_PORT as CAPTURE
@@ -13,10 +13,6 @@ pytestmark = pytest.mark.root
 
 INCLUDED = ("192.0.2.0/24", "2001:db8:1::/48")
 EXCLUDED = ("192.0.2.64/26", "2001:db8:1:8::/64")
-
-
-def networks(several: tuple[str, ...]) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
-    return tuple(ipaddress.ip_network(each) for each in several)
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from click.testing import CliRunner
+from tests.unit.kube.installing import install, one
 
 from outgate.cli.main import cli
 from outgate.errors import UsageError
@@ -16,17 +16,6 @@ from outgate.inject.pod import inject
 from outgate.kube import leaving
 from outgate.serve import authority
 from outgate.xds import http
-
-
-def install(*words: str) -> list[dict[str, Any]]:
-    result = CliRunner().invoke(cli, ["install", *words], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return list(yaml.safe_load_all(result.stdout))
-
-
-def one(found: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
-    (each,) = (x for x in found if x["kind"] == kind and x["metadata"]["name"] == name)
-    return each
 
 
 def pods(found: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from click.testing import CliRunner
-from tests.unit.kube.test_manifests import install, one
+from tests.unit.kube.installing import install, one
 
 from outgate.cli.main import cli
 from outgate.inject import options

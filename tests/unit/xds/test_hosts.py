@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.golden.test_golden_xds import static
+from tests.golden.bootstraps import static
 
 from outgate.envoy import binary
 from outgate.envoy.validate import validate

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from dnslib import QTYPE, DNSRecord
-from tests.golden.test_golden_xds import _static
+from tests.golden.bootstraps import inlined
 
 from outgate.envoy import binary
 from outgate.envoy.bootstrap import Bootstrap, render
@@ -79,6 +79,6 @@ def test_envoy_accepts_it(tmp_path: Any) -> None:
     fixed["clusters"] += shown("clusters").values()
     fixed["listeners"] = list(shown("listeners").values())
     scopes: dict[str, Any] = {"scoped_route_configurations": []}
-    text = json.dumps({**bootstrap, "static_resources": _static(fixed, scopes, secrets)})
+    text = json.dumps({**bootstrap, "static_resources": inlined(fixed, scopes, secrets)})
     assert ssl.get_default_verify_paths()
     validate(binary.find(), text)
