@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from tests.cluster import builds
 from tests.cluster.conftest import say
+from tests.cluster.limiting import LIMITS
 from tests.e2e.mesh.conftest import Mesh, left_behind
 from tests.outside import databases
 from tests.outside.calling import until
@@ -22,14 +23,6 @@ from tests.outside.control import Outside
 from outgate.internet.manager import SmallInternet
 
 pytestmark = [pytest.mark.cluster, pytest.mark.root, pytest.mark.envoy]
-
-# One count for an hour, so that no test is at its border for long.
-LIMITS = """
-domain: outgate
-descriptors:
-- {key: tier, value: gold, rate_limit: {unit: hour, requests_per_unit: 4}}
-- {key: tier, value: silver, rate_limit: {unit: hour, requests_per_unit: 1}}
-"""
 
 
 def service(name: str) -> str:

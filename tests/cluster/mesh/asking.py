@@ -5,8 +5,8 @@ import json
 import sys
 from typing import Any
 
+from tests.cluster.mesh.calling import APP, Caller
 from tests.cluster.mesh.conftest import Mesh
-from tests.cluster.mesh.test_calls import APP, Caller
 
 ASK = """
 import json, socket, struct, sys

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.cluster.mesh.conftest import SYSTEM, Mesh
-from tests.cluster.mesh.test_install import READY
+from tests.cluster.mesh.operating import READY
 
 pytestmark = pytest.mark.cluster
 LIMITED = """

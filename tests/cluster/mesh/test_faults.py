@@ -12,6 +12,7 @@ import pytest
 from tests.cluster.commands import ClusterError
 from tests.cluster.internet import ClusterInternet
 from tests.cluster.mesh.conftest import SERVICES, SYSTEM, Mesh
+from tests.cluster.mesh.operating import delete
 
 APP = """
 apiVersion: v1
@@ -91,13 +92,6 @@ def test_without_capture_the_same_loop_reaches_the_canary(
     while time.monotonic() < deadline and len({each["protocol"] for each in free.escaped()}) < 2:
         time.sleep(0.5)
     assert {each["protocol"] for each in free.escaped()} == {"tcp", "udp"}
-
-
-def delete(mesh: Mesh, name: str) -> None:
-    """Kill the pods of a deployment without any grace."""
-    label = f"app.kubernetes.io/name={name}"
-    now = ("--grace-period=0", "--force", "--wait=false")
-    mesh.cluster.kubectl("delete", "pod", "-n", SYSTEM, "-l", label, *now)
 
 
 def failures(loop: Loop, during: Callable[[], object]) -> list[str]:

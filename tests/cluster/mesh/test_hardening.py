@@ -9,12 +9,12 @@ import grpc
 import pytest
 from tests.cluster.commands import ClusterError
 from tests.cluster.mesh.conftest import SYSTEM, Mesh
-from tests.cluster.mesh.test_identity import AUDIENCE, POD, Door
+from tests.cluster.mesh.doors import AUDIENCE, POD, Door
+from tests.cluster.mesh.operating import set_
 
 from outgate.serve.stream import CLUSTER
 from outgate.xds.protos import ads, discovery
 
-CONTROLLER = ("-n", SYSTEM, "deployment/outgate-controller")
 NODE = """
 apiVersion: v1
 kind: Node
@@ -29,23 +29,6 @@ def often(mesh: Mesh) -> Iterator[None]:
     set_(mesh, "OUTGATE_TOKEN_REVIEW_SECONDS=1")
     yield
     set_(mesh, "OUTGATE_TOKEN_REVIEW_SECONDS-")
-
-
-def set_(mesh: Mesh, change: str) -> None:
-    """Change the controller's environment, and wait until the one before has gone: who finds it is sent away."""
-    get = (
-        "get",
-        "pods",
-        "-n",
-        SYSTEM,
-        "-l",
-        "app.kubernetes.io/name=outgate-controller",
-        "-o=name",
-    )
-    before = mesh.cluster.kubectl(*get).split()
-    mesh.cluster.kubectl("set", "env", *CONTROLLER, change)
-    mesh.cluster.kubectl("rollout", "status", *CONTROLLER, "--timeout=60s")
-    mesh.cluster.kubectl("wait", "--for=delete", "-n", SYSTEM, *before, "--timeout=60s")
 
 
 def ready(mesh: Mesh) -> str:

@@ -6,12 +6,9 @@ from pathlib import Path
 import pytest
 from tests.cluster.cluster import Cluster
 from tests.cluster.mesh.conftest import SYSTEM, Mesh
+from tests.cluster.mesh.operating import READY
 
 pytestmark = pytest.mark.cluster
-READY = f"""
-kubectl rollout status -n {SYSTEM} deployment/outgate-controller --timeout=60s
-kubectl rollout status -n {SYSTEM} deployment/outgate-egress --timeout=60s
-"""
 # Every kind that can be listed at all, and what is ours by label or by name.
 LEFT = f"""
 kinds=$(kubectl api-resources --verbs=list,delete -o name | grep -v '^events' | paste -sd,)

@@ -9,8 +9,9 @@ import pytest
 from dnslib import DNSRecord
 from tests.cluster.internet import ClusterInternet
 from tests.cluster.mesh.asking import Pod, Question, addresses, asked_of_the_cluster, start
+from tests.cluster.mesh.calling import APP, WEB
 from tests.cluster.mesh.conftest import SERVICES, SYSTEM, Mesh
-from tests.cluster.mesh.test_calls import APP, WEB
+from tests.cluster.mesh.operating import programmed
 from tests.cluster.mesh.waiting import eventually
 
 from outgate.firewall.rules import VIRTUAL
@@ -60,21 +61,6 @@ def app(mesh: Mesh) -> Iterator[Pod]:
         # Until then the cluster's own DNS answers; on a busy machine that may take seconds.
         programmed(mesh, name, "externalbin", "securegoogle", "banner", "page", "bin")
         yield made
-
-
-def programmed(mesh: Mesh, namespace: str, *services: str) -> None:
-    """Wait for the Events that say so."""
-    chosen = (
-        "--field-selector",
-        "reason=Programmed",
-        "-o=jsonpath={.items[*].involvedObject.name}",
-    )
-    deadline = time.monotonic() + 60
-    while missing := set(services) - set(
-        mesh.cluster.kubectl("get", "events", "-n", namespace, *chosen).split()
-    ):
-        assert time.monotonic() < deadline, missing
-        time.sleep(0.2)
 
 
 @pytest.mark.parametrize("tcp", [False, True])

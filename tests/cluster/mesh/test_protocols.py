@@ -1,60 +1,18 @@
 """What is spoken over a declared name, as it arrives outside: the small set of tests/e2e/mesh/test_protocols.py."""
 
 import json
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from tests.cluster.mesh.asking import Pod, start
+from tests.cluster.mesh.apps import App, external, service
+from tests.cluster.mesh.asking import start
 from tests.cluster.mesh.conftest import SYSTEM, Mesh
-from tests.cluster.mesh.test_names import programmed
+from tests.cluster.mesh.operating import programmed
 from tests.outside import databases
-from tests.outside.calling import Answer, Clients, answer, curl_command, tls_secret, until
+from tests.outside.calling import tls_secret, until
 from tests.outside.control import Outside
 
 pytestmark = pytest.mark.cluster
-
-# As a process of the pod: its network, its resolver, its user.
-_INSIDE = """
-mount --bind "$1" /etc/resolv.conf
-netns=$2
-shift 2
-exec nsenter --net="$netns" setpriv --reuid=100 --regid=101 --clear-groups "$@"
-"""
-
-
-class App(Pod, Clients):
-    """A captured pod, in which programs of this machine can be run that no image has."""
-
-    def inside(self, *words: str) -> str:
-        resolver = self.mesh.cluster.node.place.folder / f"resolv-{self.namespace}"
-        if not resolver.exists():
-            resolver.write_text(self.run("cat /etc/resolv.conf"))
-        command = ("unshare", "--mount", "sh", "-ec", _INSIDE, "sh", str(resolver), self.netns)
-        return self.mesh.cluster.node.run(*command, *words)
-
-    def file(self, name: str, text: str) -> str:
-        """Return where a file is that a process of the pod can read."""
-        path = Path("/tmp", f"{self.namespace}-{name}")  # noqa: S108 - for any user
-        path.write_text(text)
-        return str(path)
-
-    def call(self, url: str, *flags: str) -> Answer:
-        # That no answer came is an answer too.
-        words = ("sh", "-c", '"$@" 2>/dev/null || true', "sh", *curl_command(url, *flags))
-        return answer(self.inside(*words), "no answer")
-
-    def _run(self, code: str, asked: str) -> str:
-        return self.inside(sys.executable, "-I", "-c", code, asked)
-
-
-def service(name: str, host: str, **ports: int) -> str:
-    listed = [{"name": key, "port": value} for key, value in ports.items()]
-    spec = {"type": "ExternalName", "externalName": host, "ports": listed}
-    return json.dumps(
-        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": spec}
-    )
 
 
 OPENED = ("web", "h2", "grpc", "tls-echo", "mtls", "mtls-echo")
@@ -86,18 +44,6 @@ def app(mesh: Mesh, outside: Outside) -> Iterator[App]:
         start(mesh, name, "app")
         programmed(mesh, name, *SERVICES)
         yield App(mesh, name)
-
-
-def external(name: str, host: str, *ports: str) -> str:
-    listed = "".join(f"\n  - {{{each}}}" for each in ports)
-    return f"""
-apiVersion: outgate.dev/v1alpha1
-kind: ExternalService
-metadata: {{name: {name}}}
-spec:
-  hosts: [{host}]
-  ports:{listed}
-"""
 
 
 def declare(app: App, name: str, host: str, *ports: str) -> None:

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
+from tests.cluster.mesh.apps import App
 from tests.cluster.mesh.conftest import Mesh
 from tests.cluster.mesh.policy.spaces import BUILDER, Space
-from tests.cluster.mesh.test_protocols import App
 from tests.outside.calling import until
 from tests.outside.control import Outside
 

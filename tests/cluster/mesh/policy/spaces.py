@@ -3,10 +3,10 @@
 import json
 from typing import Any
 
+from tests.cluster.mesh.apps import App, external, service
 from tests.cluster.mesh.asking import start
 from tests.cluster.mesh.conftest import Mesh
-from tests.cluster.mesh.test_names import programmed
-from tests.cluster.mesh.test_protocols import App, external, service
+from tests.cluster.mesh.operating import programmed
 from tests.outside.calling import until
 
 SERVICES = {

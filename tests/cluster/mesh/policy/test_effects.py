@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 
 import pytest
+from tests.cluster.mesh.apps import App
 from tests.cluster.mesh.conftest import SYSTEM
+from tests.cluster.mesh.operating import delete
 from tests.cluster.mesh.policy.spaces import TO_ECHO, Space, policy
-from tests.cluster.mesh.test_faults import delete
-from tests.cluster.mesh.test_protocols import App
 from tests.outside.calling import until
 
 pytestmark = pytest.mark.cluster

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 from tests.cluster.commands import ClusterError
+from tests.cluster.mesh.apps import App
 from tests.cluster.mesh.conftest import Mesh
 from tests.cluster.mesh.policy.spaces import BUILDER, NO_RULE, TO_ECHO, Space, policy
-from tests.cluster.mesh.test_protocols import App
 from tests.outside.calling import until
 from tests.outside.control import Outside
 

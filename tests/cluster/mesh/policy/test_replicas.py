@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from tests.cluster import builds, images
 from tests.cluster.archive import Image, Link
+from tests.cluster.limiting import LIMITS
+from tests.cluster.mesh.apps import App
 from tests.cluster.mesh.conftest import SYSTEM, Mesh
+from tests.cluster.mesh.operating import set_
 from tests.cluster.mesh.policy.spaces import TO_ECHO, Space, policy
-from tests.cluster.mesh.test_hardening import set_
-from tests.cluster.mesh.test_protocols import App
-from tests.cluster.test_limits import LIMITS
 from tests.outside.calling import until
 
 pytestmark = pytest.mark.cluster
