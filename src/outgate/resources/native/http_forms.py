@@ -1,6 +1,8 @@
 """Forms of text in HTTP: headers, methods, paths, and the regular expressions that these are compared with."""
 
+import posixpath
 import re
+import urllib.parse
 import warnings
 
 from outgate.resources import expressions
@@ -72,10 +74,23 @@ def _path_flaw(value: str) -> Flaw | None:
         return Flaw(
             f"{quote(value)} is not a path: it has a space, ? or #", "match a query with query"
         )
+    if not value.isascii():
+        hint = f"write {urllib.parse.quote(value, safe=_PATH_SAFE)}"
+        return Flaw(f"{quote(value)} is not a path: in calls it is percent-encoded", hint)
+    if re.search(r"/\.\.?(/|$)", value):
+        said = (
+            f"{quote(value)} is no path of any call: . and .. are taken out before it is looked at"
+        )
+        return Flaw(said, f"write {posixpath.normpath(value)}")
     return None
 
 
-PATH = Form(_path_flaw, pattern=r"^/[^\s?#]*$", longest=1024, says="path")
+# Visible ASCII but for ? and #; without slashes; and that cannot begin a segment that is "." or "..".
+_PATH_SAFE = "/!$&'()*+,;=:@%~-._"
+_IN, _FIRST = r'[!"$-.0->@-~]', r'[!"$-\-0->@-~]'
+_SEGMENT = rf"({_FIRST}{_IN}*|\.{_FIRST}{_IN}*|\.\.{_IN}+)?"
+PATH = Form(_path_flaw, pattern=f"^(/{_SEGMENT})+$", longest=1024, says="path")
+"""A path as it is when calls are matched: normalised."""
 
 
 _MOST_REPEATS = 1000
