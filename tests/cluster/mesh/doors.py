@@ -36,7 +36,11 @@ class Door:
 
     def ask(self, node: str, token: str) -> Any:
         """Return the first clusters that a proxy gets, or the status with which it is refused."""
-        return asyncio.run(self._ask(node, token))
+        for _ in range(3):
+            # The client says so itself where it is refused while it is writing.
+            if (answer := asyncio.run(self._ask(node, token))) != grpc.StatusCode.INTERNAL:
+                break
+        return answer
 
     async def _ask(self, node: str, token: str) -> Any:
         credentials = grpc.ssl_channel_credentials(self.roots)
