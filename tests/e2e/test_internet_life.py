@@ -55,7 +55,8 @@ def test_all_in_use_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     assert _left() == []
 
 
-# In a network namespace of its own, where nobody else changes anything meanwhile.
+# In a network namespace of its own, where nobody else changes anything meanwhile, nor names one.
+_ALONE = 'mkdir -p /run/netns && mount -t tmpfs none /run/netns && exec "$@"'
 _HOST = """
 import contextlib, json, pathlib, subprocess, time
 from outgate.internet.manager import SmallInternet
@@ -82,7 +83,8 @@ print(json.dumps([before, during, state()]))
 
 
 def test_nothing_of_the_host_changes_but_one_interface() -> None:
-    command = ["unshare", "--net", sys.executable, "-c", _HOST]
+    alone = ("unshare", "--net", "--mount", "sh", "-c", _ALONE, "sh")
+    command = [*alone, sys.executable, "-c", _HOST]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     before, during, after = json.loads(done.stdout)
     assert after == before
