@@ -119,7 +119,6 @@ class Api:
             {
                 **dict(zip(("kind", "namespace", "name"), identity, strict=True)),
                 "severity": each.severity.value,
-                "path": each.path,
                 "text": each.text,
             }
             for each in mesh.problems()

@@ -77,14 +77,14 @@ class Mesh:
             *exposed_by(self.assembly, source),
         )
         declared = self.assembly.declared.get(source)
-        lacking: list[str] = []
         if declared:
             if any(holder(each.name) in self._refused for each in declared.destinations):
                 found += (Problem(_place(source), str(source), "spec.ports", FULL),)
             failed = (self._failed.get(each.name) for each in declared.destinations)
             found += tuple(each[1] for each in failed if each and each[0] == source)
-            lacking += self.vault.lacking(declared)
-        return (*found, *(Problem(_place(source), str(source), "spec", each) for each in lacking))
+            lacking = self.vault.lacking(declared)
+            found += tuple(Problem(_place(source), str(source), "spec", each) for each in lacking)
+        return found
 
     def all_problems(self) -> Iterator[Problem]:
         """Yield all that is wrong, by resource."""

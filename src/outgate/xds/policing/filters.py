@@ -72,16 +72,14 @@ def answering(
         stat_prefix="limit",
         generate_request_id=False,
         http_filters=[*run, {"name": "envoy.filters.http.router", "typed_config": router}],
-        route_config={"name": name, "virtual_hosts": [_ANSWERING | _told(headers)]},
+        route_config={
+            "name": name,
+            "virtual_hosts": [_ANSWERING | {"response_headers_to_add": [*headers]}],
+        },
     )
     network = {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}
     form = {"name": name, "internal_listener": {}, "filter_chains": [{"filters": [network]}]}
     return building.listener(form)
-
-
-def _told(headers: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    several = list(headers)
-    return {"response_headers_to_add": several} if several else {}
 
 
 _ANSWERING: dict[str, Any] = {
